@@ -1,0 +1,27 @@
+//! Every cap, in one place. "spec": the format demands it; "QEMU": the real tools enforce it;
+//! "ours": stricter than both, listed in `docs/differences.md`.
+
+/// spec, QEMU: smallest cluster exponent of qcow2 (512 bytes).
+pub const QCOW2_MIN_CLUSTER_BITS: u32 = 9;
+/// spec, QEMU: largest cluster exponent of qcow2 (2 MiB).
+pub const QCOW2_MAX_CLUSTER_BITS: u32 = 21;
+/// QEMU: bytes of an L1 table, active or of a snapshot.
+pub const QCOW2_MAX_L1_BYTES: u64 = 32 << 20;
+/// QEMU: bytes of a refcount table.
+pub const QCOW2_MAX_REFCOUNT_TABLE_BYTES: u64 = 8 << 20;
+/// QEMU: number of internal snapshots.
+pub const QCOW2_MAX_SNAPSHOTS: u32 = 65_536;
+/// QEMU: bytes of a snapshot table.
+pub const QCOW2_MAX_SNAPSHOT_TABLE_BYTES: u64 = 64 << 20;
+/// QEMU: bytes of extra data in one snapshot table entry.
+pub const QCOW2_MAX_SNAPSHOT_EXTRA_BYTES: u32 = 1024;
+/// spec, QEMU: bytes of a backing file name.
+pub const MAX_BACKING_NAME_BYTES: u32 = 1023;
+/// QEMU: bytes of one request.
+pub const MAX_REQUEST_BYTES: u64 = 2_147_483_136;
+/// QEMU: number of L1 entries of a qcow v1 image that can be read in one request.
+pub const QCOW1_MAX_L1_ENTRIES: u64 = 268_435_455;
+/// ours: depth of a backing chain. The real tools follow a loop until memory is gone.
+pub const MAX_CHAIN_DEPTH: usize = 256;
+/// ours: PBKDF2 iterations of one key slot or digest (the real tools spin for minutes).
+pub const LUKS_MAX_ITERATIONS: u32 = 100_000_000;

@@ -1,0 +1,1 @@
+//! `cowproof img`, the drop-in for `qemu-img`: one file a subcommand.

@@ -1,0 +1,1 @@
+//! `cowproof io`, the drop-in for `qemu-io`.

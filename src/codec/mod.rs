@@ -1,0 +1,1 @@
+//! Floor 2: zlib and zstd with capped output.

@@ -1,0 +1,1 @@
+//! Floor 8: subjects, iotest scripts, the runner and its reporters. Drives subjects as subprocesses only.

@@ -1,0 +1,63 @@
+//! A cipher with the domain its IVs come from, as qcow v1 and qcow2 use it.
+
+use std::fmt;
+
+use crate::base::{GuestOffset, HostOffset, IvSector};
+use crate::crypto::cipher::SharedCipher;
+
+/// Where the sector number of an IV comes from (iv-domains §1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Domain {
+    Guest,
+    Host,
+}
+
+/// How the payload of a qcow or qcow2 image is encrypted. Chosen once, at open.
+#[derive(Clone)]
+pub struct Encryption {
+    cipher: SharedCipher,
+    domain: Domain,
+}
+
+impl fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encryption")
+            .field("domain", &self.domain)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Encryption {
+    /// Legacy AES: IVs from the guest sector.
+    pub const fn legacy_aes(cipher: SharedCipher) -> Self {
+        Self {
+            cipher,
+            domain: Domain::Guest,
+        }
+    }
+
+    /// LUKS inside qcow2: IVs from the sector of the file.
+    pub const fn luks(cipher: SharedCipher) -> Self {
+        Self {
+            cipher,
+            domain: Domain::Host,
+        }
+    }
+
+    const fn first_sector(&self, guest: GuestOffset, host: HostOffset) -> IvSector {
+        match self.domain {
+            Domain::Guest => IvSector::from_guest(guest),
+            Domain::Host => IvSector::from_host(host),
+        }
+    }
+
+    /// Encrypts a run of whole sectors that belongs at `guest` and will be stored at `host`.
+    pub fn encrypt(&self, guest: GuestOffset, host: HostOffset, data: &mut [u8]) {
+        self.cipher.encrypt(self.first_sector(guest, host), data);
+    }
+
+    /// Decrypts a run of whole sectors read from `host`, which belongs at `guest`.
+    pub fn decrypt(&self, guest: GuestOffset, host: HostOffset, data: &mut [u8]) {
+        self.cipher.decrypt(self.first_sector(guest, host), data);
+    }
+}

@@ -1,0 +1,1 @@
+//! Host files with the real tools' locks.

@@ -1,0 +1,9 @@
+//! Floor 4: the drivers.
+
+pub mod encryption;
+pub mod file;
+pub mod luks;
+pub mod memory;
+pub mod qcow1;
+pub mod qcow2;
+pub mod raw;

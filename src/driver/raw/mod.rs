@@ -1,0 +1,1 @@
+//! Raw images: the file's bytes are the disk's, optionally a window of them.

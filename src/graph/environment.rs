@@ -1,0 +1,15 @@
+//! What a command line sets up before it opens anything: secrets, and where notices go.
+
+use std::sync::Arc;
+
+use crate::crypto::secret::SecretStore;
+use crate::node::Notices;
+
+/// Shared by everything that one command opens.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `--object secret,…`
+    pub secrets: Arc<SecretStore>,
+    /// Where drivers' notices go.
+    pub notices: Notices,
+}

@@ -1,0 +1,11 @@
+//! Floor 5: option trees, the driver registry, open and create, backing chains.
+
+pub mod create;
+pub mod environment;
+pub mod open;
+pub mod options;
+
+pub use create::{CreateRequest, create};
+pub use environment::Environment;
+pub use open::{CacheMode, ImageArgument, OpenFlags, open};
+pub use options::OptionTree;

@@ -1,0 +1,217 @@
+//! Floor 3: the `Node` trait and what every driver shares around it.
+
+pub mod extent;
+pub mod host_file;
+pub mod info;
+pub mod notice;
+pub mod snapshot;
+
+use std::sync::Arc;
+
+use bitflags::bitflags;
+
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, Result};
+
+pub use extent::Extent;
+pub use host_file::HostFile;
+pub use info::{CheckReport, ImageInfo, Repair};
+pub use notice::Notices;
+pub use snapshot::{SnapshotInfo, SnapshotRequest};
+
+/// A node as everything holds it.
+pub type SharedNode = Arc<dyn Node>;
+
+bitflags! {
+    /// How a range may be zeroed.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ZeroFlags: u8 {
+        /// The space may be given back (`write -z -u`).
+        const MAY_UNMAP = 1;
+        /// ENOTSUP rather than writing zero bytes one by one (`write -n`).
+        const NO_FALLBACK = 2;
+    }
+}
+
+/// How much of new space is reserved, at create and resize.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preallocation {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Mapping tables, no data.
+    Metadata,
+    /// Space reserved, not written.
+    Falloc,
+    /// Space written.
+    Full,
+}
+
+/// The backing file as an image's header names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackingReference {
+    /// The name, relative to the image's directory, or `json:`.
+    pub name: String,
+    /// The format, when recorded.
+    pub format: Option<String>,
+}
+
+/// Protocol, format and filter drivers alike: positioned I/O on `&self`, from many threads at once.
+///
+/// Any offset and length is accepted; a driver with a larger unit reads, modifies and writes by itself.
+/// Reads past [`Node::length`] of a protocol node give zeros; a protocol node grows when written past its
+/// end. Format nodes answer EIO for both.
+pub trait Node: Send + Sync {
+    /// The driver's name: `qcow2`, `raw`, `file` …
+    fn driver(&self) -> &'static str;
+
+    /// The name that messages show.
+    fn filename(&self) -> String;
+
+    /// Whether writes are allowed.
+    fn writable(&self) -> bool;
+
+    /// Visible length in bytes.
+    fn length(&self) -> Result<u64>;
+
+    /// Smaller requests cost a read-modify-write (bytes, a power of two).
+    fn request_alignment(&self) -> u64 {
+        1
+    }
+
+    /// Fills `buffer` from `offset`.
+    fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()>;
+
+    /// Writes `data` at `offset`.
+    fn write_at(&self, offset: GuestOffset, data: &[u8]) -> Result<()>;
+
+    /// Like [`Node::write_at`], but may scribble on `data`: encrypting drivers save a copy.
+    fn write_at_in_place(&self, offset: GuestOffset, data: &mut [u8]) -> Result<()> {
+        self.write_at(offset, data)
+    }
+
+    /// Writes one cluster (or the image's last, short one) compressed.
+    fn write_compressed(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        let _ = (offset, data);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Makes a range read as zeros.
+    fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()>;
+
+    /// Gives a range back; what it reads as afterwards is the driver's affair.
+    fn discard(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        let _ = (offset, length);
+        Ok(())
+    }
+
+    /// Makes everything written so far durable.
+    fn flush(&self) -> Result<()>;
+
+    /// Changes the visible length.
+    fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        let _ = (length, preallocation);
+        Err(Error::unsupported(
+            "Image format driver does not support resize",
+        ))
+    }
+
+    /// What is at `offset`: the longest run of one status that is cheap to find, at most `length` bytes,
+    /// never empty unless `length` is 0 or `offset` is at the end.
+    fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent>;
+
+    /// Facts for `info`. Needs no key and does no data I/O.
+    fn info(&self) -> Result<ImageInfo> {
+        Ok(ImageInfo::default())
+    }
+
+    /// Bytes the storage really uses, when known.
+    fn allocated_bytes(&self) -> Option<u64> {
+        self.file().and_then(|file| file.allocated_bytes())
+    }
+
+    /// Verifies the metadata; each finding goes to `report` as a line in the real tool's words.
+    fn check(&self, repair: Repair, report: &mut dyn FnMut(&str)) -> Result<CheckReport> {
+        let _ = (repair, report);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// The protocol node below a format node.
+    fn file(&self) -> Option<SharedNode> {
+        None
+    }
+
+    /// The node that unallocated ranges are read from.
+    fn backing(&self) -> Option<SharedNode> {
+        None
+    }
+
+    /// Sets or clears the backing node (not the name in the header).
+    fn set_backing(&self, backing: Option<SharedNode>) -> Result<()> {
+        match backing {
+            None => Ok(()),
+            Some(_) => Err(Error::bare(errno::ENOTSUP)),
+        }
+    }
+
+    /// The backing file that the header names.
+    fn backing_reference(&self) -> Option<BackingReference> {
+        None
+    }
+
+    /// Rewrites the backing file's name in the header (`None`: no backing file any more).
+    fn change_backing_reference(&self, reference: Option<&BackingReference>) -> Result<()> {
+        let _ = reference;
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Drops everything this layer allocates, so that all reads go to the backing node (after commit).
+    fn make_empty(&self) -> Result<()> {
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// The internal snapshots; ENOTSUP for formats without.
+    fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Takes an internal snapshot.
+    fn snapshot_create(&self, request: &SnapshotRequest) -> Result<()> {
+        let _ = request;
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Makes the active state that of a snapshot (by id, then name).
+    fn snapshot_apply(&self, id_or_name: &str) -> Result<()> {
+        let _ = id_or_name;
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Deletes the snapshot with that id (when given) and name (when given).
+    fn snapshot_delete(&self, id: Option<&str>, name: Option<&str>) -> Result<()> {
+        let _ = (id, name);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Turns a read-only node into a view of one snapshot (`convert -l`).
+    fn snapshot_load(&self, id: Option<&str>, name: Option<&str>) -> Result<()> {
+        let _ = (id, name);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Reads VM state (`read -b`).
+    fn read_vm_state(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        let _ = (position, buffer);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Writes VM state (`write -b`).
+    fn write_vm_state(&self, position: u64, data: &[u8]) -> Result<()> {
+        let _ = (position, data);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Flushes, writes what close has to write and reports errors that `Drop` would swallow.
+    /// The node is not used afterwards. Closes its children too.
+    fn close(&self) -> Result<()>;
+}

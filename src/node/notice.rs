@@ -1,0 +1,34 @@
+//! Lines that a driver has to say while it works (an image marked corrupt, an automatic repair).
+//!
+//! The library never touches a terminal: whoever opens a node says where its notices go.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Where notices go; by default nowhere.
+#[derive(Clone, Default)]
+pub struct Notices(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+
+impl Notices {
+    /// Hands every line (without a newline) to `sink`.
+    pub fn to(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(sink)))
+    }
+
+    /// Says one line.
+    pub fn say(&self, line: &str) {
+        if let Some(sink) = &self.0 {
+            sink(line);
+        }
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Notices(on)"
+        } else {
+            "Notices(off)"
+        })
+    }
+}
