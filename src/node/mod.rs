@@ -5,6 +5,7 @@ pub mod host_file;
 pub mod info;
 pub mod notice;
 pub mod snapshot;
+pub mod turn;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use host_file::HostFile;
 pub use info::{CheckReport, ImageInfo, Repair};
 pub use notice::Notices;
 pub use snapshot::{SnapshotInfo, SnapshotRequest};
+pub use turn::Turn;
 
 /// A node as everything holds it.
 pub type SharedNode = Arc<dyn Node>;
@@ -94,6 +96,37 @@ pub trait Node: Send + Sync {
     fn write_compressed(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
         let _ = (offset, data);
         Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// [`Node::write_at_in_place`] as one of a queue of parallel writes: `turn` orders what decides where the
+    /// bytes are stored.
+    ///
+    /// A driver that allocates takes the turn around its allocation only, so that ciphering and data I/O of
+    /// several writers overlap; a driver that does not allocate waits for no turn. This default keeps the whole
+    /// write inside the turn.
+    fn write_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &mut [u8],
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        turn.wait()?;
+        self.write_at_in_place(offset, data)?;
+        turn.pass();
+        Ok(())
+    }
+
+    /// [`Node::write_compressed`] as one of a queue: compress first, then take the turn to allocate.
+    fn write_compressed_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &[u8],
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        turn.wait()?;
+        self.write_compressed(offset, data)?;
+        turn.pass();
+        Ok(())
     }
 
     /// Makes a range read as zeros.
