@@ -50,7 +50,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         .map_or_else(String::new, |name| base_name(name));
     let rest = || arguments.get(1..).unwrap_or_default().to_vec();
     match program.as_str() {
-        "qemu-img" => return img::main(&program, rest()),
+        "qemu-img" => return img::main(&invoked(&arguments), rest()),
         "qemu-io" => return io::main(&program, rest()),
         _ => {}
     }
@@ -66,6 +66,13 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Run(run) => run::main(&run),
         Command::Link(link) => link::main(&link),
     }
+}
+
+/// `argv[0]` as it was given: qemu-img's option parser speaks under the whole of it.
+fn invoked(arguments: &[OsString]) -> String {
+    arguments
+        .first()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 fn base_name(name: &OsString) -> String {

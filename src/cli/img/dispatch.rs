@@ -1,0 +1,75 @@
+//! From the command line to a subcommand.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::arguments::{Arguments, Choice};
+use super::failure::{Failure, Outcome};
+use super::session::Session;
+use super::{commit, compare, convert, create, dd, help, rebase};
+
+const CHOICES: &[Choice] = &[
+    Choice::flag('h', "help"),
+    Choice::flag('V', "version"),
+    Choice::value('T', "trace"),
+];
+
+/// Runs `program` (`argv[0]` as it was given, or `cowproof img`) with what follows it.
+pub fn main(program: &str, arguments: Vec<OsString>) -> ExitCode {
+    let mut session = Session::new(program);
+    let outcome = utf8(arguments).and_then(|arguments| run(&mut session, arguments));
+    ExitCode::from(session.finish(outcome))
+}
+
+/// Option values and file names are text everywhere below.
+fn utf8(arguments: Vec<OsString>) -> Result<Vec<String>, Failure> {
+    arguments
+        .into_iter()
+        .map(OsString::into_string)
+        .collect::<Result<_, _>>()
+        .map_err(|bad| {
+            let shown = bad.display();
+            Failure::words(format!("Argument '{shown}' is not valid UTF-8"))
+        })
+}
+
+fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
+    let mut given = Arguments::operands_last(CHOICES, arguments);
+    while let Some(option) = given.advance().map_err(Failure::Grammar)? {
+        match option.key {
+            "help" => {
+                session.print(&help::general());
+                return Ok(0);
+            }
+            "version" => {
+                session.print(&help::version());
+                return Ok(0);
+            }
+            // There are no trace events here to switch on.
+            _ => {}
+        }
+    }
+    let mut operands = given.into_operands();
+    if operands.is_empty() {
+        return Err(Failure::Usage("Not enough arguments".to_owned()));
+    }
+    let command = operands.remove(0);
+    subcommand(session, &command, operands)
+}
+
+fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> Outcome {
+    let run = match command {
+        "commit" => commit::run,
+        "compare" => compare::run,
+        "convert" => convert::run,
+        "create" => create::run,
+        "dd" => dd::run,
+        "rebase" => rebase::run,
+        _ => return Err(Failure::Usage(format!("Command not found: {command}"))),
+    };
+    session.enter(command);
+    run(session, arguments)
+}
+
+#[cfg(test)]
+mod tests;

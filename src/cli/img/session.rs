@@ -1,0 +1,231 @@
+//! What all subcommands share: who speaks, where to, the secrets, and the options that most of them know.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::arguments::{Arguments, Choice, Given};
+use super::failure::{Failure, Outcome};
+use super::help;
+use crate::base::Error;
+use crate::crypto::secret::SecretStore;
+use crate::graph::{CacheMode, Environment, ImageArgument};
+use crate::node::Notices;
+
+/// One run of the tool.
+#[derive(Debug)]
+pub struct Session {
+    /// `argv[0]` as given: the option parser speaks under this name.
+    invoked: String,
+    /// Its last part: everything else speaks under this one.
+    program: String,
+    /// The subcommand, once it is known.
+    command: String,
+    secrets: SecretStore,
+    /// `-q`: progress and results are not printed.
+    pub quiet: bool,
+}
+
+impl Session {
+    /// A session under the name the tool was called by.
+    pub fn new(invoked: &str) -> Self {
+        let program = invoked.rsplit('/').next().unwrap_or(invoked);
+        Self {
+            invoked: invoked.to_owned(),
+            program: program.to_owned(),
+            command: String::new(),
+            secrets: SecretStore::default(),
+            quiet: false,
+        }
+    }
+
+    /// From here on it is this subcommand that speaks.
+    pub fn enter(&mut self, command: &str) {
+        command.clone_into(&mut self.command);
+    }
+
+    /// The name in front of messages.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// The next option of a subcommand; `--help`, `--quiet` and `--object` are dealt with here.
+    pub fn next_option(&mut self, arguments: &mut Arguments<'_>) -> Result<Option<Given>, Failure> {
+        while let Some(given) = arguments.advance().map_err(Failure::Grammar)? {
+            match given.key {
+                "help" => {
+                    self.print(help::of(&self.command));
+                    return Err(Failure::Said(0));
+                }
+                "quiet" => self.quiet = true,
+                "object" => self.add_object(&given.value)?,
+                _ => return Ok(Some(given)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A walk over the subcommand's arguments.
+    pub fn arguments<'a>(&self, choices: &'a [Choice], arguments: Vec<String>) -> Arguments<'a> {
+        if std::env::var_os("POSIXLY_CORRECT").is_some() {
+            Arguments::operands_last(choices, arguments)
+        } else {
+            Arguments::permuted(choices, arguments)
+        }
+    }
+
+    /// `--object`.
+    fn add_object(&mut self, definition: &str) -> Result<(), Failure> {
+        let _ = (definition, &mut self.secrets);
+        Err(Error::unsupported("--object is not built yet").into())
+    }
+
+    /// What graph needs to open images. Called when all options are read: it takes the secrets along.
+    pub fn environment(&mut self) -> Environment {
+        let program = self.program.clone();
+        Environment {
+            secrets: Arc::new(std::mem::take(&mut self.secrets)),
+            notices: Notices::to(move |line| {
+                // Warnings carry the program's name, what a driver says of itself does not.
+                if line.starts_with("warning: ") {
+                    eprintln!("{program}: {line}");
+                } else {
+                    eprintln!("{line}");
+                }
+            }),
+        }
+    }
+
+    /// Writes to standard output; a reader that went away ends the output, not the work.
+    pub fn print(&self, text: &str) {
+        let mut output = std::io::stdout().lock();
+        let _ = output
+            .write_all(text.as_bytes())
+            .and_then(|()| output.flush());
+    }
+
+    /// Prints unless `-q` was given.
+    pub fn print_unless_quiet(&self, text: &str) {
+        if !self.quiet {
+            self.print(text);
+        }
+    }
+
+    /// `qemu-img: words` on standard error, with the error's hints behind it.
+    pub fn report(&self, error: &Error) {
+        eprintln!("{}: {error}", self.program);
+        for hint in error.hints() {
+            eprintln!("{hint}");
+        }
+    }
+
+    /// `qemu-img: words` on standard error.
+    pub fn say(&self, words: &str) {
+        eprintln!("{}: {words}", self.program);
+    }
+
+    /// `qemu-img: warning: words` on standard error.
+    pub fn warn(&self, words: &str) {
+        eprintln!("{}: warning: {words}", self.program);
+    }
+
+    /// Says what is left to say and gives the exit code.
+    pub fn finish(&self, outcome: Outcome) -> u8 {
+        match outcome {
+            Ok(code) | Err(Failure::Said(code)) => code,
+            Err(Failure::Error(error, code)) => {
+                self.report(&error);
+                code
+            }
+            Err(Failure::Usage(words)) => {
+                self.say(&words);
+                self.point_to_help();
+                1
+            }
+            Err(Failure::Grammar(words)) => {
+                eprintln!("{}: {words}", self.speaker());
+                self.point_to_help();
+                1
+            }
+        }
+    }
+
+    /// `argv[0]` and the subcommand.
+    fn speaker(&self) -> String {
+        format!("{} {}", self.invoked, self.command)
+            .trim_end()
+            .to_owned()
+    }
+
+    fn point_to_help(&self) {
+        eprintln!("Try '{} --help' for more info", self.speaker());
+    }
+}
+
+/// `-f`, `--image-opts`, `-U` and a cache mode: how a subcommand names the image it works on.
+#[derive(Clone, Debug, Default)]
+pub struct ImageOptions {
+    /// `-f FMT`.
+    pub format: Option<String>,
+    /// `--image-opts`.
+    pub image_opts: bool,
+    /// `-U`.
+    pub force_share: bool,
+}
+
+impl ImageOptions {
+    /// Takes an option when it is one of these; gives it back otherwise.
+    pub fn take(&mut self, given: Given) -> Option<Given> {
+        match given.key {
+            "format" => self.format = Some(given.value),
+            "image-opts" => self.image_opts = true,
+            "force-share" => self.force_share = true,
+            _ => return Some(given),
+        }
+        None
+    }
+
+    /// `-f` and `--image-opts` exclude each other.
+    pub fn refuse_contradiction(&self) -> Result<(), Failure> {
+        if self.image_opts && self.format.is_some() {
+            return Err(Failure::words(
+                "--image-opts and --format are mutually exclusive",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The image that an operand names.
+    pub fn image(&self, name: &str) -> Result<ImageArgument, Failure> {
+        image_argument(name, self.format.as_deref(), self.image_opts)
+    }
+}
+
+/// The image that an operand names, under `--image-opts` or with a format.
+pub fn image_argument(
+    name: &str,
+    format: Option<&str>,
+    image_opts: bool,
+) -> Result<ImageArgument, Failure> {
+    if image_opts {
+        return Err(Error::unsupported("--image-opts is not built yet").into());
+    }
+    Ok(ImageArgument::File {
+        name: name.to_owned(),
+        format: format.map(str::to_owned),
+    })
+}
+
+/// The cache mode with that name.
+pub fn cache_mode(name: &str) -> Option<CacheMode> {
+    Some(match name {
+        "none" | "off" => CacheMode::None,
+        "writeback" => CacheMode::Writeback,
+        "writethrough" => CacheMode::Writethrough,
+        "directsync" => CacheMode::Directsync,
+        "unsafe" => CacheMode::Unsafe,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;
