@@ -1,1 +1,11 @@
-//! qcow version 1.
+//! qcow version 1: bytes in, values out.
+
+pub mod create;
+pub mod entry;
+pub mod geometry;
+pub mod header;
+
+pub use create::CreateLayout;
+pub use entry::Mapping;
+pub use geometry::Geometry;
+pub use header::{Crypt, Header, HeaderError};
