@@ -1,0 +1,190 @@
+//! Space of a host file: holes, zero ranges, where data lies, reserving.
+
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
+use rustix::io::Errno;
+
+use super::File;
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, HostOffset, Result};
+use crate::node::{Extent, Preallocation};
+
+fn unsupported(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::NOTTY | Errno::INVAL
+    )
+}
+
+impl File {
+    /// Gives a range back to the file system; without holes nothing happens.
+    pub(super) fn punch_hole(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(self.host(), flags, offset.bytes(), length) {
+            Ok(()) => Ok(()),
+            Err(error) if unsupported(error) => Ok(()),
+            Err(error) => Err(Error::bare(error.raw_os_error())),
+        }
+    }
+
+    /// Makes a range read as zeros without writing it; false when the file system can't.
+    pub(super) fn zero_range(
+        &self,
+        offset: GuestOffset,
+        length: u64,
+        may_unmap: bool,
+    ) -> Result<bool> {
+        let end = offset.plus(length)?.bytes();
+        let file_length = self.current_length()?;
+        if may_unmap {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if fallocate(self.host(), flags, offset.bytes(), length).is_ok() {
+                if self.regular && end > file_length {
+                    self.host().set_len(end)?;
+                }
+                return Ok(true);
+            }
+        }
+        if self.regular && offset.bytes() >= file_length {
+            // Everything behind the end is zero already: only the length changes.
+            self.host().set_len(end)?;
+            return Ok(true);
+        }
+        if self.no_zero_range.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        match fallocate(
+            self.host(),
+            FallocateFlags::ZERO_RANGE,
+            offset.bytes(),
+            length,
+        ) {
+            Ok(()) => Ok(true),
+            Err(error) if unsupported(error) => {
+                self.no_zero_range.store(true, Ordering::Relaxed);
+                Ok(false)
+            }
+            Err(error) => Err(Error::bare(error.raw_os_error())),
+        }
+    }
+
+    pub(super) fn host_extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
+        let start = offset.bytes();
+        let file_length = self.current_length()?;
+        let length = length.min(file_length.saturating_sub(start));
+        if length == 0 {
+            return Ok(Extent::default());
+        }
+        let data = |length: u64| Extent {
+            length,
+            data: true,
+            allocated: true,
+            host: Some(HostOffset::new(start)),
+            ..Extent::default()
+        };
+        let hole = |length: u64| Extent {
+            length,
+            zero: true,
+            allocated: true,
+            host: Some(HostOffset::new(start)),
+            ..Extent::default()
+        };
+        match seek(self.host(), SeekFrom::Data(start)) {
+            Ok(next) if next > start => Ok(hole((next - start).min(length))),
+            Ok(_) => match seek(self.host(), SeekFrom::Hole(start)) {
+                Ok(next) if next > start => Ok(data((next - start).min(length))),
+                _ => Ok(data(length)),
+            },
+            // No data from here to the end.
+            Err(Errno::NXIO) => Ok(hole(length)),
+            Err(_) => Ok(data(length)),
+        }
+    }
+
+    /// Sets the length; new space is reserved as `preallocation` says.
+    pub(super) fn set_length(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        let before = self.current_length()?;
+        if !self.regular {
+            return self.set_device_length(before, length, preallocation);
+        }
+        if preallocation != Preallocation::Off && length < before {
+            return Err(Error::caller(
+                "Preallocation can only be used for growing images",
+            ));
+        }
+        if i64::try_from(length).is_err() {
+            return Err(Error::bare(errno::EFBIG).prefixed("Could not resize file: "));
+        }
+        let outcome = match preallocation {
+            Preallocation::Off | Preallocation::Metadata => self
+                .host()
+                .set_len(length)
+                .map_err(|error| Error::from(error).prefixed("Could not resize file: ")),
+            Preallocation::Falloc => self.reserve(before, length),
+            Preallocation::Full => self.fill(before, length),
+        };
+        if outcome.is_err() && preallocation != Preallocation::Off {
+            // What was reserved in vain is given back.
+            let _ = self.host().set_len(before);
+        }
+        outcome
+    }
+
+    fn reserve(&self, before: u64, length: u64) -> Result<()> {
+        if length == before {
+            return Ok(());
+        }
+        fallocate(
+            self.host(),
+            FallocateFlags::empty(),
+            before,
+            length - before,
+        )
+        .map_err(|error| {
+            Error::bare(error.raw_os_error())
+                .prefixed("Could not preallocate data for the new file: ")
+        })
+    }
+
+    fn fill(&self, before: u64, length: u64) -> Result<()> {
+        let words = |error: std::io::Error| {
+            Error::from(error).prefixed("Could not write zeros for preallocation: ")
+        };
+        self.host()
+            .set_len(length)
+            .map_err(|error| Error::from(error).prefixed("Could not resize file: "))?;
+        let zeros = vec![0_u8; 1 << 16];
+        let mut position = before;
+        while position < length {
+            let step = (length - position).min(1 << 16);
+            let piece = usize::try_from(step).unwrap_or(zeros.len());
+            self.host()
+                .write_all_at(&zeros[..piece], position)
+                .map_err(words)?;
+            position += step;
+        }
+        self.host()
+            .sync_all()
+            .map_err(|error| Error::from(error).prefixed("Could not flush file to disk: "))
+    }
+
+    /// A device has the length it has.
+    fn set_device_length(
+        &self,
+        before: u64,
+        length: u64,
+        preallocation: Preallocation,
+    ) -> Result<()> {
+        if preallocation != Preallocation::Off {
+            return Err(Error::unsupported(
+                "Preallocation mode is not supported for non-regular files",
+            ));
+        }
+        if length > before {
+            return Err(Error::caller("Cannot grow device files"));
+        }
+        Ok(())
+    }
+}

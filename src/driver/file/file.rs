@@ -1,0 +1,230 @@
+//! The node over one host file.
+
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+
+use super::locks::{Held, Permissions};
+use super::{FileOptions, Locking, direct};
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, Result};
+use crate::node::{Extent, ImageInfo, Node, Preallocation, ZeroFlags};
+
+/// A host file or block device.
+#[derive(Debug)]
+pub struct File {
+    pub(super) file: std::fs::File,
+    pub(super) filename: String,
+    pub(super) options: FileOptions,
+    pub(super) regular: bool,
+    pub(super) locks: Mutex<Held>,
+    /// The file system answered once that it can't zero ranges: it is not asked again.
+    pub(super) no_zero_range: AtomicBool,
+}
+
+impl File {
+    /// Takes the locks for what will be done with the file, and for what others may not do meanwhile.
+    /// Replaces what was held before; on failure that is held still.
+    pub fn lock(&self, used: Permissions, unshared: Permissions) -> Result<()> {
+        if self.options.locking == Locking::Off {
+            return Ok(());
+        }
+        let mut held = self.locks.lock();
+        let wanted = Held { used, unshared };
+        if *held != wanted {
+            super::locks::change(&self.file, &self.filename, *held, wanted)?;
+            *held = wanted;
+        }
+        Ok(())
+    }
+
+    /// Runs `work` with more locks than before, and gives those back.
+    pub fn with_locks<T>(
+        &self,
+        used: Permissions,
+        unshared: Permissions,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let before = *self.locks.lock();
+        self.lock(before.used | used, before.unshared | unshared)?;
+        let outcome = work();
+        self.lock(before.used, before.unshared)?;
+        outcome
+    }
+
+    /// The file itself, for the modules that know more system calls.
+    pub(super) const fn host(&self) -> &std::fs::File {
+        &self.file
+    }
+
+    pub(super) fn current_length(&self) -> Result<u64> {
+        if self.regular {
+            return Ok(self.file.metadata()?.len());
+        }
+        // A device has no length in its inode; where its end is, a seek tells. Character devices can't seek.
+        Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::End(0)).unwrap_or(0))
+    }
+
+    fn check_range(offset: GuestOffset, length: u64) -> Result<GuestOffset> {
+        let end = offset.plus(length)?;
+        if i64::try_from(end.bytes()).is_err() {
+            return Err(Error::bare(errno::EIO));
+        }
+        Ok(end)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.options.writable {
+            Ok(())
+        } else {
+            Err(Error::bare(errno::EPERM))
+        }
+    }
+
+    fn after_write(&self) -> Result<()> {
+        if self.options.flush_writes {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes zero bytes where nothing cheaper works.
+    fn write_zero_bytes(&self, mut offset: GuestOffset, mut length: u64) -> Result<()> {
+        let zeros = vec![0_u8; usize::try_from(length.min(1 << 20)).unwrap_or(1 << 20)];
+        while length > 0 {
+            let step = length.min(zeros.len() as u64);
+            let piece = usize::try_from(step).unwrap_or(zeros.len());
+            self.write_bytes(offset, &zeros[..piece])?;
+            offset = offset.plus(step)?;
+            length -= step;
+        }
+        Ok(())
+    }
+
+    fn write_bytes(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        if self.options.direct {
+            direct::write(&self.file, self.current_length()?, offset.bytes(), data)
+        } else {
+            Ok(self.file.write_all_at(data, offset.bytes())?)
+        }
+    }
+}
+
+impl Node for File {
+    fn driver(&self) -> &'static str {
+        "file"
+    }
+
+    fn filename(&self) -> String {
+        self.filename.clone()
+    }
+
+    fn writable(&self) -> bool {
+        self.options.writable
+    }
+
+    /// In whole sectors, as the real tools count it; the bytes past the real end read as zeros.
+    fn length(&self) -> Result<u64> {
+        Ok(self.current_length()?.next_multiple_of(512))
+    }
+
+    fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        Self::check_range(offset, buffer.len() as u64)?;
+        if self.options.direct {
+            return direct::read(&self.file, offset.bytes(), buffer);
+        }
+        let mut done = 0;
+        while done < buffer.len() {
+            let position = offset.bytes() + done as u64;
+            match self.file.read_at(&mut buffer[done..], position) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        buffer[done..].fill(0);
+        Ok(())
+    }
+
+    fn write_at(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        self.check_writable()?;
+        Self::check_range(offset, data.len() as u64)?;
+        self.write_bytes(offset, data)?;
+        self.after_write()
+    }
+
+    fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
+        self.check_writable()?;
+        Self::check_range(offset, length)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let may_unmap = flags.contains(ZeroFlags::MAY_UNMAP) && self.options.discard;
+        if !self.zero_range(offset, length, may_unmap)? {
+            if flags.contains(ZeroFlags::NO_FALLBACK) {
+                return Err(Error::bare(errno::ENOTSUP));
+            }
+            self.write_zero_bytes(offset, length)?;
+        }
+        self.after_write()
+    }
+
+    fn discard(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        self.check_writable()?;
+        if !self.options.discard {
+            return Ok(());
+        }
+        let end = Self::check_range(offset, length)?
+            .bytes()
+            .min(self.current_length()?);
+        let inside = end.saturating_sub(offset.bytes());
+        if inside > 0 {
+            self.punch_hole(offset, inside)?;
+            return self.after_write();
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        if self.options.writable && !self.options.no_flush {
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        if !self.options.writable {
+            return Err(Error::caller("Image is read-only").with_errno(errno::EACCES));
+        }
+        self.with_locks(Permissions::RESIZE, Permissions::empty(), || {
+            self.set_length(length, preallocation)
+        })
+    }
+
+    fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
+        self.host_extent(offset, length)
+    }
+
+    fn info(&self) -> Result<ImageInfo> {
+        Ok(ImageInfo {
+            specific: Some(("file", serde_json::Map::new())),
+            ..ImageInfo::default()
+        })
+    }
+
+    fn allocated_bytes(&self) -> Option<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let blocks = self.file.metadata().ok()?.blocks();
+        // st_blocks counts 512-byte units whatever the file system's block size.
+        blocks.checked_mul(512)
+    }
+
+    fn close(&self) -> Result<()> {
+        let flushed = self.flush();
+        self.lock(Permissions::empty(), Permissions::empty())?;
+        flushed
+    }
+}

@@ -1,0 +1,82 @@
+//! Opening a host file.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+use nix::libc;
+use parking_lot::Mutex;
+
+use super::File;
+use super::locks::Held;
+use crate::base::{Error, Result};
+
+/// `locking=`: whether other processes are kept out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Locking {
+    /// Locks are taken where the host has them.
+    #[default]
+    Auto,
+    /// Locks are taken.
+    On,
+    /// No locks.
+    Off,
+}
+
+/// How a host file is opened.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileOptions {
+    /// Read and write.
+    pub writable: bool,
+    /// Made when missing.
+    pub create: bool,
+    /// Bypass the page cache (`cache.direct`).
+    pub direct: bool,
+    /// Flushes do nothing (`cache.no-flush`).
+    pub no_flush: bool,
+    /// Every write is flushed (`cache=writethrough`).
+    pub flush_writes: bool,
+    /// Discards punch holes.
+    pub discard: bool,
+    /// Whether locks are taken.
+    pub locking: Locking,
+}
+
+impl File {
+    /// Opens a host file. No lock is taken yet: [`File::lock`].
+    pub fn open(filename: &str, options: FileOptions) -> Result<Self> {
+        if filename.is_empty() {
+            return Err(Error::caller(
+                "The 'file' block driver requires a file name",
+            ));
+        }
+        let could_not = |error: std::io::Error| {
+            Error::from(error).prefixed(format!("Could not open '{filename}': "))
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(options.writable)
+            .create(options.create)
+            .custom_flags(if options.direct { libc::O_DIRECT } else { 0 })
+            .mode(0o644)
+            .open(filename)
+            .map_err(could_not)?;
+        let kind = file.metadata().map_err(could_not)?.file_type();
+        if !(kind.is_file() || kind.is_block_device() || kind.is_char_device()) {
+            return Err(Error::caller(format!(
+                "'file' driver requires '{filename}' to be a regular file"
+            )));
+        }
+        Ok(Self {
+            file,
+            filename: filename.to_owned(),
+            options,
+            regular: kind.is_file(),
+            locks: Mutex::new(Held::default()),
+            no_zero_range: std::sync::atomic::AtomicBool::new(false),
+        })
+    }
+}
