@@ -1,1 +1,6 @@
 //! Floor 6: convert, compare, commit, rebase, map, measure … as engines without a terminal.
+
+pub mod convert;
+pub mod progress;
+pub mod sources;
+pub mod zeroes;

@@ -1,0 +1,149 @@
+//! Copying images: the engine of `convert`.
+//!
+//! Workers, one per core, each take the next chunk, read it, find its zeros and write it. What decides where the
+//! target stores things happens in the order of the disk (unless out-of-order writes are wanted), everything else
+//! in parallel.
+
+mod pace;
+mod plan;
+mod queue;
+mod worker;
+
+use parking_lot::Mutex;
+
+use super::progress::{Meter, Progress};
+use super::sources::Sources;
+use super::zeroes::Sparseness;
+use crate::base::{Error, GuestOffset, Result};
+use crate::node::SharedNode;
+
+/// What the target reads as where nothing is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritten {
+    /// Zeros: zeros need no writing.
+    Zeroes,
+    /// Anything.
+    Unknown,
+    /// What its backing file holds, which is what the source's backing file holds too.
+    Backing,
+}
+
+/// How to copy.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Number of worker threads.
+    pub workers: usize,
+    /// The shortest run of zeros that is not written as data; `None` writes everything.
+    pub sparse_size: Option<usize>,
+    /// Write compressed clusters of this many bytes.
+    pub compressed_cluster: Option<usize>,
+    /// Don't keep the target in the order of the source.
+    pub out_of_order: bool,
+    /// What the target holds before.
+    pub unwritten: Unwritten,
+    /// Go on after read errors, with zeros.
+    pub salvage: bool,
+    /// Bytes a second.
+    pub rate: Option<u64>,
+}
+
+/// Which step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Asking the source what it holds.
+    Status,
+    /// Reading the source.
+    Reading,
+    /// Writing the target.
+    Writing,
+}
+
+/// Why a copy failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was being done.
+    pub step: Step,
+    /// Where on the disk.
+    pub offset: GuestOffset,
+    /// Why it failed.
+    pub error: Error,
+}
+
+/// One copy.
+pub struct Conversion<'a> {
+    /// From where.
+    pub sources: &'a Sources,
+    /// To where.
+    pub target: &'a SharedNode,
+    /// How.
+    pub settings: &'a Settings,
+    /// Who is told how far it is.
+    pub progress: &'a dyn Progress,
+    /// Who is told about each read error that salvaging passes over.
+    pub salvaged: &'a (dyn Fn(GuestOffset, &Error) + Sync),
+}
+
+/// Bytes a worker copies at a time: the best of what was measured.
+const CHUNK: usize = 1 << 20;
+/// Longest chunk: zeros are looked for inside one chunk only.
+const CHUNK_MAX: usize = 2 << 20;
+
+/// Copies everything. The target is not flushed.
+pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
+    let settings = conversion.settings;
+    let chunk = settings
+        .compressed_cluster
+        .unwrap_or_else(|| CHUNK.max(settings.sparse_size.unwrap_or(0)).min(CHUNK_MAX));
+    let job = worker::Job {
+        conversion,
+        plan: Mutex::new(plan::Plan::new(conversion.sources, settings, chunk)),
+        queue: queue::Queue::default(),
+        meter: Meter::start(conversion.progress, conversion.sources.length()),
+        pace: settings.rate.map(pace::Pace::new),
+        sparseness: settings.sparse_size.and_then(Sparseness::new),
+        chunk,
+        failure: Mutex::new(None),
+    };
+    if settings.workers < 2 {
+        job.work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..settings.workers {
+                scope.spawn(|| job.work());
+            }
+        });
+    }
+    match job.failure.into_inner() {
+        Some(failure) => Err(failure),
+        None => {
+            job.meter.finish();
+            pad_compressed(conversion).map_err(|error| Failure {
+                step: Step::Writing,
+                offset: GuestOffset::new(conversion.sources.length()),
+                error,
+            })
+        }
+    }
+}
+
+/// Compressed data ends anywhere; readers that want whole sectors get them (errata 54).
+fn pad_compressed(conversion: &Conversion<'_>) -> Result<()> {
+    const SECTOR: u64 = 512;
+    let file = match conversion.settings.compressed_cluster {
+        Some(_) => conversion.target.file(),
+        None => None,
+    };
+    if let Some(file) = file {
+        let length = file.length()?;
+        if !length.is_multiple_of(SECTOR) {
+            file.resize(
+                length.next_multiple_of(SECTOR),
+                crate::node::Preallocation::Off,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

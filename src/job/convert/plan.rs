@@ -1,0 +1,154 @@
+//! What is copied next.
+
+use super::super::sources::{Content, Sources};
+use super::{Failure, Settings, Step, Unwritten};
+use crate::base::{GuestOffset, Result};
+
+/// What a worker is to do with a piece of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Read it and write what is not zero.
+    Copy,
+    /// It is known to be zeros: write them as data.
+    Fill,
+    /// It is known to be zeros: make the target read so.
+    Zero,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) task: Task,
+    pub(super) offset: GuestOffset,
+    pub(super) length: u64,
+    /// Place in the order of the disk; counts without gaps.
+    pub(super) ticket: u64,
+}
+
+/// Longest piece that is zeroed at once, so that progress is seen.
+const ZERO_PIECE_MAX: u64 = 1 << 30;
+
+/// Walks over the sources and deals out pieces.
+pub(super) struct Plan<'a> {
+    sources: &'a Sources,
+    position: u64,
+    ticket: u64,
+    /// The run at `position`: what it holds, and its end.
+    known: Option<(Content, u64)>,
+    chunk: u64,
+    /// Pieces are whole multiples of `chunk`.
+    whole_chunks: bool,
+    zero: Option<Task>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(sources: &'a Sources, settings: &Settings, chunk: usize) -> Self {
+        let zero = match (settings.sparse_size, settings.unwritten) {
+            (None, _) => Some(Task::Fill),
+            (Some(_), Unwritten::Zeroes) => None,
+            (Some(_), Unwritten::Unknown | Unwritten::Backing) => Some(Task::Zero),
+        };
+        Self {
+            sources,
+            position: 0,
+            ticket: 0,
+            known: None,
+            chunk: chunk as u64,
+            whole_chunks: settings.compressed_cluster.is_some(),
+            zero,
+        }
+    }
+
+    /// The next piece, and how many bytes before it need nothing.
+    pub(super) fn next(&mut self) -> Result<(u64, Option<Piece>), Failure> {
+        let from = self.position;
+        while self.position < self.sources.length() {
+            let (content, end) = self.run()?;
+            let task = match content {
+                Content::Data => Some(Task::Copy),
+                Content::Zero => self.zero,
+                Content::Backed => None,
+            };
+            let Some(task) = task else {
+                self.position = end;
+                continue;
+            };
+            let border = match task {
+                Task::Zero => self.position.saturating_add(ZERO_PIECE_MAX),
+                Task::Copy | Task::Fill => self.position - self.position % self.chunk + self.chunk,
+            };
+            let piece = Piece {
+                task,
+                offset: GuestOffset::new(self.position),
+                length: end.min(border) - self.position,
+                ticket: self.ticket,
+            };
+            let skipped = self.position - from;
+            self.ticket += 1;
+            self.position += piece.length;
+            return Ok((skipped, Some(piece)));
+        }
+        Ok((self.position - from, None))
+    }
+
+    /// The run that starts at the position: joined from extents of one content, up to the end of a chunk at least.
+    fn run(&mut self) -> Result<(Content, u64), Failure> {
+        if self.whole_chunks {
+            return self.run_of_chunks();
+        }
+        let (content, mut end) = self.extent_from(self.position)?;
+        let chunk_end = self.position - self.position % self.chunk + self.chunk;
+        while end < chunk_end.min(self.sources.length()) {
+            let (next, next_end) = self.extent_from(end)?;
+            if next != content {
+                self.known = Some((next, next_end));
+                return Ok((content, end));
+            }
+            end = next_end;
+        }
+        self.known = Some((content, end));
+        Ok((content, end))
+    }
+
+    /// Like [`Plan::run`] where one chunk is the unit: a chunk with different contents is data.
+    fn run_of_chunks(&mut self) -> Result<(Content, u64), Failure> {
+        let chunk_end = (self.position + self.chunk).min(self.sources.length());
+        let (content, end) = self.extent_from(self.position)?;
+        self.known = Some((content, end));
+        if end >= chunk_end {
+            let whole = if end == self.sources.length() {
+                end
+            } else {
+                end - end % self.chunk
+            };
+            return Ok((content, whole));
+        }
+        let mut same = true;
+        let mut at = end;
+        while at < chunk_end {
+            let (next, next_end) = self.extent_from(at)?;
+            same &= next == content;
+            self.known = Some((next, next_end));
+            at = next_end;
+        }
+        Ok((if same { content } else { Content::Data }, chunk_end))
+    }
+
+    /// The extent that covers `position`, from memory when it is known.
+    fn extent_from(&self, position: u64) -> Result<(Content, u64), Failure> {
+        if let Some((content, end)) = self.known
+            && end > position
+        {
+            return Ok((content, end));
+        }
+        let offset = GuestOffset::new(position);
+        let (content, length) = self
+            .sources
+            .content(offset, self.sources.length() - position)
+            .map_err(|error| Failure {
+                step: Step::Status,
+                offset,
+                error,
+            })?;
+        Ok((content, position + length))
+    }
+}

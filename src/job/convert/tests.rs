@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::driver::memory::Memory;
+use crate::job::progress::Silent;
+
+fn settings() -> Settings {
+    Settings {
+        workers: 3,
+        sparse_size: Some(4096),
+        compressed_cluster: None,
+        out_of_order: false,
+        unwritten: Unwritten::Zeroes,
+        salvage: false,
+        rate: None,
+    }
+}
+
+fn convert(parts: &[Vec<u8>], before: Vec<u8>, settings: &Settings) -> Result<Vec<u8>, Failure> {
+    let nodes: Vec<SharedNode> = parts
+        .iter()
+        .map(|bytes| Arc::new(Memory::new(bytes.clone(), u64::MAX)) as SharedNode)
+        .collect();
+    let sources = Sources::new(&nodes, false).expect("sources join");
+    let memory = Arc::new(Memory::new(before, sources.length()));
+    let target: SharedNode = Arc::<Memory>::clone(&memory);
+    run(&Conversion {
+        sources: &sources,
+        target: &target,
+        settings,
+        progress: &Silent,
+        salvaged: &|_, _| {},
+    })?;
+    Ok(memory.snapshot())
+}
+
+/// Pieces of data and zeros, as (length in sectors, byte).
+fn disk() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec((0_usize..600, prop_oneof![Just(0_u8), any::<u8>()]), 0..12).prop_map(
+        |runs| {
+            let mut bytes = Vec::new();
+            for (sectors, byte) in runs {
+                bytes.resize(bytes.len() + sectors * 100, byte);
+            }
+            bytes
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_copy_is_the_sources_joined(
+        parts in prop::collection::vec(disk(), 1..4),
+        workers in 1_usize..4,
+        sparse in prop_oneof![Just(None), Just(Some(512)), Just(Some(3072)), Just(Some(4096)), Just(Some(65536))],
+        out_of_order: bool,
+        unknown: bool,
+    ) {
+        let mut expected = Vec::new();
+        for part in &parts {
+            expected.extend_from_slice(part);
+            expected.resize(expected.len().next_multiple_of(512), 0);
+        }
+        let before = if unknown { vec![0x77; expected.len()] } else { vec![0; expected.len()] };
+        let settings = Settings {
+            workers,
+            sparse_size: sparse,
+            out_of_order,
+            unwritten: if unknown { Unwritten::Unknown } else { Unwritten::Zeroes },
+            ..settings()
+        };
+        let copied = convert(&parts, before, &settings).expect("copies");
+        prop_assert!(copied == expected);
+    }
+}
+
+#[test]
+fn a_full_target_is_a_write_error_at_the_first_place_that_does_not_fit() {
+    let node: SharedNode = Arc::new(Memory::new(vec![1; 5 << 20], u64::MAX));
+    let sources = Sources::new(&[node], false).expect("sources join");
+    let target: SharedNode = Arc::new(Memory::new(Vec::new(), 2 << 20));
+    let failure = run(&Conversion {
+        sources: &sources,
+        target: &target,
+        settings: &settings(),
+        progress: &Silent,
+        salvaged: &|_, _| {},
+    })
+    .expect_err("does not fit");
+    assert_eq!(failure.step, Step::Writing);
+    assert_eq!(failure.offset, GuestOffset::new(2 << 20));
+    assert_eq!(failure.error.to_string(), "No space left on device");
+}
