@@ -1,1 +1,15 @@
-//! Standalone LUKS1 volumes, and the volume header that qcow2 embeds.
+//! LUKS1: the volume that qcow2 embeds too, and the standalone driver.
+
+pub mod create_options;
+pub mod info;
+#[cfg(test)]
+mod real_tools;
+pub mod unlock;
+pub mod volume;
+
+pub use create_options::LuksCreateOptions;
+pub use info::info_value;
+pub use volume::{
+    LuksVolume, ReadHeader, UnlockOptions, WriteHeader, create_volume, inspect_volume, open_volume,
+    plan_volume,
+};
