@@ -16,6 +16,16 @@ pub enum ImageArgument {
     },
     /// `--image-opts`: a tree.
     Options(OptionTree),
+    /// A file name with its format and run-time options on top: the target that `convert` has just created, whose
+    /// `encrypt.key-secret` came with `-o`. Messages show the name, as for `File`.
+    Created {
+        /// The name as given.
+        name: String,
+        /// Its format.
+        format: String,
+        /// Options that the driver gets besides (`encrypt.key-secret`, `key-secret`).
+        options: OptionTree,
+    },
 }
 
 /// `-t`, `-T`: what a write has reached when it returns.
@@ -49,6 +59,8 @@ pub struct OpenFlags {
     pub check: bool,
     /// Don't open the backing chain.
     pub no_backing: bool,
+    /// The layer that many steps below the top is opened for writing too (`commit` writes its base); 0: none.
+    pub writable_backing: usize,
     /// `-U`: take no lock that another user would mind.
     pub force_share: bool,
     /// Cache mode.
