@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+mod dispatch;
+
 fn main() -> ExitCode {
-    cowproof::cli::main(std::env::args_os())
+    dispatch::main(std::env::args_os())
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{img, io, link, run};
+use cowproof::cli::{img, io, link};
+use cowproof::conform::command as run;
 
 #[derive(Parser)]
 #[command(

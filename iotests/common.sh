@@ -1,0 +1,140 @@
+# Sourced by every iotest. The runner sets:
+#   QEMU_IMG QEMU_IO   the subject's tools
+#   IMAGE_FORMAT       the format of this run
+#   TEST_DIR           this run's private directory, also the working directory
+#   STREAMS SKIP_NOTE  outside of it, for the functions below
+#
+# What a tool prints goes into the test's output, one stream after the other, so that the golden
+# does not depend on how a tool buffers them: stdout as it is, stderr with a prefix, then the exit
+# code unless it is 0. It is also in $status; the functions themselves succeed.
+
+set -u
+umask 022
+
+IMAGE=t.$IMAGE_FORMAT
+
+# A heading.
+say() {
+    printf '\n== %s ==\n' "$*"
+}
+
+# Ends the test here: this machine can't run it.
+skip() {
+    printf '%s\n' "$*" >"$SKIP_NOTE"
+    exit 0
+}
+
+# img ARGUMENT…, io ARGUMENT…: a tool, shown with its command line.
+img() {
+    _show qemu-img "$@"
+    _run "$QEMU_IMG" "$@"
+    _print
+}
+
+io() {
+    _show qemu-io "$@"
+    _run "$QEMU_IO" "$@"
+    _print
+}
+
+# The same for steps that are not what the test is about: seen only when they fail.
+quiet() {
+    case $1 in
+        img) _run "$QEMU_IMG" "${@:2}" ;;
+        io) _run "$QEMU_IO" "${@:2}" ;;
+        *) echo "quiet: neither img nor io: $1"; exit 3 ;;
+    esac
+    if [ "$status" -ne 0 ]; then
+        _show "qemu-$1" "${@:2}"
+        _print
+    fi
+}
+
+# io_commands FILE COMMAND…: commands on an image of this run's format.
+io_commands() {
+    local file=$1 command arguments=()
+    shift
+    for command in "$@"; do
+        arguments+=(-c "$command")
+    done
+    io -f "$IMAGE_FORMAT" "${arguments[@]}" "$file"
+}
+
+# Bytes of a file in hexadecimal: peek FILE OFFSET COUNT
+peek() {
+    od -A n -v -t x1 -w32 -j "$2" -N "$3" "$1"
+}
+
+# Bytes into a file, which does not change its length unless they lie behind its end:
+# poke FILE OFFSET '\x51\x46'
+poke() {
+    printf '%b' "$3" | dd of="$1" bs=1 seek="$(($2))" conv=notrunc status=none
+}
+
+# Big-endian numbers: poke32 FILE OFFSET NUMBER; NUMBER may be anything that bash can compute with.
+poke16() {
+    poke "$1" "$2" "$(_bytes 2 "$3")"
+}
+
+poke32() {
+    poke "$1" "$2" "$(_bytes 4 "$3")"
+}
+
+poke64() {
+    poke "$1" "$2" "$(_bytes 8 "$3")"
+}
+
+# A big-endian number out of a file, in decimal: number FILE OFFSET BYTES
+number() {
+    local digits
+    digits=$(od -A n -v -t x1 -j "$2" -N "$3" "$1")
+    echo $((16#${digits//[[:space:]]/}))
+}
+
+# Says whether two files hold the same bytes.
+same_bytes() {
+    if cmp -s "$1" "$2"; then
+        echo "$1 and $2: same bytes"
+    else
+        echo "$1 and $2: bytes differ"
+    fi
+}
+
+_bytes() {
+    local count=$1 value=$2 shift
+    for ((shift = (count - 1) * 8; shift >= 0; shift -= 8)); do
+        printf '\\x%02x' $(((value >> shift) & 255))
+    done
+}
+
+_show() {
+    local word line='$'
+    for word in "$@"; do
+        if [[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]]; then
+            line+=" $word"
+        else
+            line+=" '$word'"
+        fi
+    done
+    printf '%s\n' "$line"
+}
+
+_run() {
+    "$@" >"$STREAMS/stdout" 2>"$STREAMS/stderr"
+    status=$?
+}
+
+_print() {
+    local text line
+    IFS= read -r -d '' text <"$STREAMS/stdout"
+    printf '%s' "$text"
+    if [[ -n $text && $text != *$'\n' ]]; then
+        printf '\n\\ no newline at the end of stdout\n'
+    fi
+    while IFS= read -r line || [ -n "$line" ]; do
+        printf 'stderr: %s\n' "$line"
+    done <"$STREAMS/stderr"
+    if [ "$status" -ne 0 ]; then
+        printf 'exit code %d\n' "$status"
+    fi
+}

@@ -1,0 +1,7 @@
+//! Views of the event stream.
+
+pub mod diff;
+pub mod jsonl;
+pub mod junit;
+pub mod matrix;
+pub mod terminal;
