@@ -12,6 +12,7 @@ pub mod kdf;
 pub mod random;
 mod run_cipher;
 pub mod secret;
+mod secret_decode;
 mod xts;
 
 pub use algorithm::{CipherAlgorithm, CipherMode, IvAlgorithm};

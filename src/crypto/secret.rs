@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use std::str::FromStr;
+
 use zeroize::Zeroizing;
 
+use super::algorithm::bad_value;
+use super::secret_decode::{decode_base64, decrypt};
 use crate::base::{Error, Result};
 
 /// The bytes of one secret, wiped when dropped. `Debug` does not show them.
@@ -29,6 +33,43 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// How the bytes of a secret are written (`format=`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretFormat {
+    /// As they are.
+    #[default]
+    Raw,
+    /// In base64.
+    Base64,
+}
+
+impl FromStr for SecretFormat {
+    type Err = Error;
+
+    fn from_str(value: &str) -> Result<Self> {
+        match value {
+            "raw" => Ok(Self::Raw),
+            "base64" => Ok(Self::Base64),
+            _ => Err(bad_value("format", value)),
+        }
+    }
+}
+
+/// A secret as `--object secret,…` describes it.
+#[derive(Clone, Debug)]
+pub struct SecretDefinition {
+    /// `id=`.
+    pub id: String,
+    /// What `data=` gives, or what the file of `file=` holds.
+    pub content: Secret,
+    /// `format=`: how `content` is written.
+    pub format: SecretFormat,
+    /// `keyid=`: the secret whose bytes are the AES-256-CBC key of `content`.
+    pub key_id: Option<String>,
+    /// `iv=`: base64 of 16 bytes; looked at only with `keyid`.
+    pub iv: Option<String>,
+}
+
 /// The secrets that a command line named (`--object secret,id=…`).
 #[derive(Debug, Default)]
 pub struct SecretStore {
@@ -43,6 +84,34 @@ impl SecretStore {
         }
         self.secrets.insert(id.to_owned(), secret);
         true
+    }
+
+    /// Adds what `--object secret,…` describes, decoded and decrypted (luks1 §10).
+    pub fn define(&mut self, definition: SecretDefinition) -> Result<()> {
+        let SecretDefinition {
+            id,
+            content,
+            format,
+            key_id,
+            iv,
+        } = definition;
+        if self.secrets.contains_key(&id) {
+            return Err(Error::caller(format!(
+                "attempt to add duplicate property '{id}' to object (type 'container')"
+            )));
+        }
+        let secret = match key_id {
+            Some(key_id) if key_id == id => {
+                return Err(Error::key(format!("Secret with id '{id}' has no data")));
+            }
+            Some(key_id) => decrypt(&self.lookup(&key_id)?, iv.as_deref(), format, &content)?,
+            None => match format {
+                SecretFormat::Raw => content,
+                SecretFormat::Base64 => Secret::new(decode_base64(content.bytes())?),
+            },
+        };
+        self.secrets.insert(id, secret);
+        Ok(())
     }
 
     /// The secret with that id.
@@ -64,3 +133,6 @@ impl SecretStore {
         Ok(secret)
     }
 }
+
+#[cfg(test)]
+mod tests;
