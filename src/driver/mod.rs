@@ -4,6 +4,7 @@ pub mod encryption;
 pub mod file;
 pub mod luks;
 pub mod memory;
+pub mod null;
 pub mod qcow1;
 pub mod qcow2;
 pub mod raw;

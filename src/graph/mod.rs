@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod environment;
+pub mod json;
 pub mod open;
 pub mod options;
 

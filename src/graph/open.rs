@@ -1,8 +1,16 @@
 //! Opening an image: from an argument to a node with its backing chain.
 
+mod formats;
+mod opener;
+mod probe;
+mod protocol;
+mod shown;
+
+use self::opener::{NodeFlags, Opener, Request};
 use super::{Environment, OptionTree};
-use crate::base::{Error, Result};
-use crate::node::SharedNode;
+use crate::base::Result;
+use crate::base::limits::MAX_CHAIN_DEPTH;
+use crate::node::{Access, Permissions, SharedNode};
 
 /// How an argument names an image.
 #[derive(Clone, Debug)]
@@ -63,6 +71,8 @@ pub struct OpenFlags {
     pub writable_backing: usize,
     /// `-U`: take no lock that another user would mind.
     pub force_share: bool,
+    /// Nobody else may write meanwhile, even to formats without metadata (source of `convert`).
+    pub unshared: bool,
     /// Cache mode.
     pub cache: CacheMode,
     /// Discards reach the file (`discard=unmap`).
@@ -75,12 +85,62 @@ pub struct OpenFlags {
 
 /// Opens an image with its backing chain.
 ///
-/// The error's words are complete but for the program name: `Could not open 'x': …`.
+/// The error's words are complete but for the program name: `Could not open 'x': …`. With options instead of a
+/// name there is no `x` to show: the words come without that prefix.
 pub fn open(
     image: &ImageArgument,
     flags: OpenFlags,
     environment: &Environment,
 ) -> Result<SharedNode> {
-    let _ = (image, flags, environment);
-    Err(Error::unsupported("graph::open is not built yet"))
+    open_node(image, flags, environment).map_err(|error| match image {
+        ImageArgument::File { name, .. } => error.prefixed(format!("Could not open '{name}': ")),
+        ImageArgument::Options(_) => error,
+    })
 }
+
+/// [`open`] without the prefix, for tools that have their own (`can't open device x: …`).
+pub fn open_node(
+    image: &ImageArgument,
+    flags: OpenFlags,
+    environment: &Environment,
+) -> Result<SharedNode> {
+    let request = match image {
+        ImageArgument::File { name, format } => {
+            let mut tree = OptionTree::default();
+            if let Some(format) = format {
+                tree.set("driver", format.as_str());
+            }
+            Request {
+                name: Some(name.clone()),
+                tree,
+            }
+        }
+        ImageArgument::Options(tree) => Request {
+            name: None,
+            tree: tree.clone(),
+        },
+    };
+    Opener { environment }.open(
+        request,
+        NodeFlags::of(flags, MAX_CHAIN_DEPTH),
+        access_of(flags),
+    )
+}
+
+/// What a command does with the image that it opens.
+fn access_of(flags: OpenFlags) -> Access {
+    let mut access = Access::default();
+    if !flags.no_io {
+        access.used |= Permissions::CONSISTENT_READ;
+    }
+    if flags.writable {
+        access.used |= Permissions::WRITE;
+    }
+    if flags.unshared && !flags.force_share {
+        access.unshared = Permissions::WRITE | Permissions::RESIZE;
+    }
+    access
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Floor 3: the `Node` trait and what every driver shares around it.
 
+pub mod access;
 pub mod extent;
 pub mod host_file;
 pub mod info;
@@ -14,6 +15,7 @@ use bitflags::bitflags;
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
 
+pub use access::{Access, Permissions};
 pub use extent::Extent;
 pub use host_file::HostFile;
 pub use info::{CheckReport, ImageInfo, Repair};
@@ -242,6 +244,15 @@ pub trait Node: Send + Sync {
     fn write_vm_state(&self, position: u64, data: &[u8]) -> Result<()> {
         let _ = (position, data);
         Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Declares what this node's user does with it, for the locks between processes; replaces what was declared
+    /// before. Nodes without locks of their own hand it down.
+    fn set_access(&self, access: Access) -> Result<()> {
+        match self.file() {
+            Some(file) => file.set_access(access),
+            None => Ok(()),
+        }
     }
 
     /// Flushes, writes what close has to write and reports errors that `Drop` would swallow.

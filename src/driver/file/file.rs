@@ -5,11 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
-use super::locks::{Held, Permissions};
 use super::{FileOptions, Locking, direct};
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
-use crate::node::{Extent, ImageInfo, Node, Preallocation, ZeroFlags};
+use crate::node::{Access, Extent, ImageInfo, Node, Permissions, Preallocation, ZeroFlags};
 
 /// A host file or block device.
 #[derive(Debug)]
@@ -18,20 +17,18 @@ pub struct File {
     pub(super) filename: String,
     pub(super) options: FileOptions,
     pub(super) regular: bool,
-    pub(super) locks: Mutex<Held>,
+    pub(super) locks: Mutex<Access>,
     /// The file system answered once that it can't zero ranges: it is not asked again.
     pub(super) no_zero_range: AtomicBool,
 }
 
 impl File {
-    /// Takes the locks for what will be done with the file, and for what others may not do meanwhile.
-    /// Replaces what was held before; on failure that is held still.
-    pub fn lock(&self, used: Permissions, unshared: Permissions) -> Result<()> {
+    /// Takes the locks for `wanted` in place of what was held; on failure that is held still.
+    fn lock(&self, wanted: Access) -> Result<()> {
         if self.options.locking == Locking::Off {
             return Ok(());
         }
         let mut held = self.locks.lock();
-        let wanted = Held { used, unshared };
         if *held != wanted {
             super::locks::change(&self.file, &self.filename, *held, wanted)?;
             *held = wanted;
@@ -40,16 +37,14 @@ impl File {
     }
 
     /// Runs `work` with more locks than before, and gives those back.
-    pub fn with_locks<T>(
-        &self,
-        used: Permissions,
-        unshared: Permissions,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
+    fn with_locks<T>(&self, more: Access, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let before = *self.locks.lock();
-        self.lock(before.used | used, before.unshared | unshared)?;
+        self.lock(Access {
+            used: before.used | more.used,
+            unshared: before.unshared | more.unshared,
+        })?;
         let outcome = work();
-        self.lock(before.used, before.unshared)?;
+        self.lock(before)?;
         outcome
     }
 
@@ -199,9 +194,11 @@ impl Node for File {
         if !self.options.writable {
             return Err(Error::caller("Image is read-only").with_errno(errno::EACCES));
         }
-        self.with_locks(Permissions::RESIZE, Permissions::empty(), || {
-            self.set_length(length, preallocation)
-        })
+        let more = Access {
+            used: Permissions::RESIZE,
+            ..Access::default()
+        };
+        self.with_locks(more, || self.set_length(length, preallocation))
     }
 
     fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
@@ -222,9 +219,13 @@ impl Node for File {
         blocks.checked_mul(512)
     }
 
+    fn set_access(&self, access: Access) -> Result<()> {
+        self.lock(access)
+    }
+
     fn close(&self) -> Result<()> {
         let flushed = self.flush();
-        self.lock(Permissions::empty(), Permissions::empty())?;
+        self.lock(Access::default())?;
         flushed
     }
 }

@@ -5,30 +5,15 @@
 
 use std::os::fd::AsFd;
 
-use bitflags::bitflags;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use crate::base::error::errno;
 use crate::base::{Error, Kind, Result};
+use crate::node::{Access, Permissions};
 
 const USED_BASE: libc::off_t = 100;
 const UNSHARED_BASE: libc::off_t = 200;
-
-bitflags! {
-    /// What a user of an image does with it, or does not let others do.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Permissions: u8 {
-        /// Reads that must see a consistent state.
-        const CONSISTENT_READ = 1;
-        /// Writes.
-        const WRITE = 2;
-        /// Writes that don't change what is read.
-        const WRITE_UNCHANGED = 4;
-        /// Changes of the length.
-        const RESIZE = 8;
-    }
-}
 
 /// The words that lock failures use, by bit.
 const NAMES: [(Permissions, &str); 4] = [
@@ -71,19 +56,12 @@ fn busy(words: String, filename: &str) -> Error {
         .with_hint(format!("Is another process using the image [{filename}]?"))
 }
 
-/// Locks held on one open file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) used: Permissions,
-    pub(super) unshared: Permissions,
-}
-
 /// Changes what is held from `before` to `after`; on failure `before` is held again.
 pub(super) fn change(
     file: impl AsFd + Copy,
     filename: &str,
-    before: Held,
-    after: Held,
+    before: Access,
+    after: Access,
 ) -> Result<()> {
     let outcome = take(file, after).and_then(|()| check(file, filename, after));
     let (kept, dropped) = match outcome {
@@ -94,7 +72,7 @@ pub(super) fn change(
     outcome
 }
 
-fn take(file: impl AsFd + Copy, wanted: Held) -> Result<()> {
+fn take(file: impl AsFd + Copy, wanted: Access) -> Result<()> {
     for (index, (bit, _)) in (0..).zip(NAMES) {
         if wanted.used.contains(bit) {
             set(file, libc::F_RDLCK, USED_BASE + index)?;
@@ -106,7 +84,7 @@ fn take(file: impl AsFd + Copy, wanted: Held) -> Result<()> {
     Ok(())
 }
 
-fn check(file: impl AsFd + Copy, filename: &str, wanted: Held) -> Result<()> {
+fn check(file: impl AsFd + Copy, filename: &str, wanted: Access) -> Result<()> {
     for (index, (bit, name)) in (0..).zip(NAMES) {
         if wanted.used.contains(bit) && held_elsewhere(file, UNSHARED_BASE + index)? {
             return Err(busy(format!("Failed to get \"{name}\" lock"), filename));
@@ -123,7 +101,7 @@ fn check(file: impl AsFd + Copy, filename: &str, wanted: Held) -> Result<()> {
     Ok(())
 }
 
-fn release(file: impl AsFd + Copy, dropped: Held, kept: Held) -> Result<()> {
+fn release(file: impl AsFd + Copy, dropped: Access, kept: Access) -> Result<()> {
     for (index, (bit, _)) in (0..).zip(NAMES) {
         if dropped.used.contains(bit) && !kept.used.contains(bit) {
             set(file, libc::F_UNLCK, USED_BASE + index)?;

@@ -7,7 +7,6 @@ mod locks;
 mod open;
 
 pub use file::File;
-pub use locks::Permissions;
 pub use open::{FileOptions, Locking};
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use nix::libc;
 use parking_lot::Mutex;
 
 use super::File;
-use super::locks::Held;
 use crate::base::{Error, Result};
+use crate::node::Access;
 
 /// `locking=`: whether other processes are kept out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +46,11 @@ pub struct FileOptions {
 }
 
 impl File {
+    /// True for block and character devices.
+    pub const fn is_device(&self) -> bool {
+        !self.regular
+    }
+
     /// Opens a host file. No lock is taken yet: [`File::lock`].
     pub fn open(filename: &str, options: FileOptions) -> Result<Self> {
         if filename.is_empty() {
@@ -75,7 +80,7 @@ impl File {
             filename: filename.to_owned(),
             options,
             regular: kind.is_file(),
-            locks: Mutex::new(Held::default()),
+            locks: Mutex::new(Access::default()),
             no_zero_range: std::sync::atomic::AtomicBool::new(false),
         })
     }

@@ -1,0 +1,97 @@
+//! A disk that is not there: reads give zeros (or whatever was in the buffer), writes vanish.
+
+use crate::base::{GuestOffset, Result};
+use crate::node::{Extent, Node, Preallocation, ZeroFlags};
+
+/// The length when none is given, in bytes.
+const DEFAULT_LENGTH: u64 = 1 << 30;
+
+/// `null-co` and `null-aio`.
+#[derive(Clone, Debug)]
+pub struct Null {
+    driver: &'static str,
+    filename: String,
+    length: u64,
+    read_zeroes: bool,
+    writable: bool,
+}
+
+impl Null {
+    /// A null disk under one of its two names.
+    pub fn new(
+        driver: &'static str,
+        filename: String,
+        length: Option<u64>,
+        read_zeroes: bool,
+        writable: bool,
+    ) -> Self {
+        Self {
+            driver,
+            filename,
+            length: length.unwrap_or(DEFAULT_LENGTH),
+            read_zeroes,
+            writable,
+        }
+    }
+}
+
+impl Node for Null {
+    fn driver(&self) -> &'static str {
+        self.driver
+    }
+
+    fn filename(&self) -> String {
+        self.filename.clone()
+    }
+
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    fn length(&self) -> Result<u64> {
+        Ok(self.length)
+    }
+
+    fn read_at(&self, _offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        // Without `read-zeroes` the content is undefined; zeros are as good as anything.
+        buffer.fill(0);
+        Ok(())
+    }
+
+    fn write_at(&self, _offset: GuestOffset, _data: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn write_zeroes(&self, _offset: GuestOffset, _length: u64, _flags: ZeroFlags) -> Result<()> {
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn resize(&self, _length: u64, _preallocation: Preallocation) -> Result<()> {
+        Err(crate::base::Error::unsupported(
+            "Image format driver does not support resize",
+        ))
+    }
+
+    fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
+        Ok(Extent {
+            length: length.min(self.length.saturating_sub(offset.bytes())),
+            data: !self.read_zeroes,
+            zero: self.read_zeroes,
+            allocated: true,
+            host: Some(crate::base::HostOffset::new(offset.bytes())),
+            ..Extent::default()
+        })
+    }
+
+    fn allocated_bytes(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
+}

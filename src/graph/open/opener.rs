@@ -1,0 +1,204 @@
+//! The recursion: a name or a tree becomes a node, with what lies below it.
+
+use super::{CacheMode, OpenFlags};
+use super::{formats, probe, protocol};
+use crate::base::error::errno;
+use crate::base::{Error, Result};
+use crate::graph::options::values::text_of;
+use crate::graph::{Environment, OptionTree};
+use crate::node::{Access, SharedNode};
+
+/// What is being opened: `name` as a user or a header gave it, `tree` the options.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Request {
+    pub(super) name: Option<String>,
+    pub(super) tree: OptionTree,
+}
+
+/// The switches of one node; children inherit them.
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeFlags {
+    pub(super) writable: bool,
+    pub(super) no_io: bool,
+    pub(super) check: bool,
+    pub(super) no_backing: bool,
+    pub(super) force_share: bool,
+    pub(super) direct: bool,
+    pub(super) no_flush: bool,
+    pub(super) flush_writes: bool,
+    pub(super) discard: bool,
+    /// How many backing files may still be opened below this node.
+    pub(super) depth_left: usize,
+}
+
+impl NodeFlags {
+    pub(super) fn of(flags: OpenFlags, depth_left: usize) -> Self {
+        Self {
+            writable: flags.writable,
+            no_io: flags.no_io,
+            check: flags.check,
+            no_backing: flags.no_backing,
+            force_share: flags.force_share,
+            direct: matches!(flags.cache, CacheMode::None | CacheMode::Directsync),
+            no_flush: flags.cache == CacheMode::Unsafe,
+            flush_writes: matches!(flags.cache, CacheMode::Writethrough | CacheMode::Directsync),
+            discard: flags.discard_unmap,
+            depth_left,
+        }
+    }
+}
+
+/// One open: the environment, and what the command does with the top node.
+pub(super) struct Opener<'a> {
+    pub(super) environment: &'a Environment,
+}
+
+impl Opener<'_> {
+    /// Opens whatever `request` names; `access` is what the node's user does with it.
+    pub(super) fn open(
+        &self,
+        mut request: Request,
+        mut flags: NodeFlags,
+        access: Access,
+    ) -> Result<SharedNode> {
+        if let Some(text) = request
+            .name
+            .as_deref()
+            .and_then(|name| name.strip_prefix("json:"))
+        {
+            let tree = OptionTree::from_json_name(text)?;
+            request.tree.merge_missing(tree);
+            request.name = None;
+        }
+        take_common(&mut request.tree, &mut flags)?;
+        let driver = match request.tree.lookup("driver") {
+            Some(serde_json::Value::String(_)) => request.tree.take_text("driver"),
+            _ => None,
+        };
+        if let Some(driver) = &driver {
+            if let Some(kind) = protocol::Protocol::by_name(driver) {
+                let node = protocol::open(kind, request, flags)?;
+                node.set_access(access)?;
+                return Ok(node);
+            }
+            if formats::Format::by_name(driver).is_none() {
+                return Err(Error::caller(format!("Unknown driver '{driver}'")));
+            }
+        }
+        self.open_format(driver.as_deref(), request, flags, access)
+    }
+
+    fn open_format(
+        &self,
+        driver: Option<&str>,
+        mut request: Request,
+        flags: NodeFlags,
+        access: Access,
+    ) -> Result<SharedNode> {
+        let shown = request.name.clone();
+        let file = self.open_file_child(driver, &mut request, flags)?;
+        let given = driver.and_then(formats::Format::by_name);
+        let format = match given {
+            Some(format) => format,
+            None => probe::probe(&file)?,
+        };
+        let context = formats::Context {
+            shown,
+            probed: given.is_none(),
+            flags,
+            access,
+        };
+        formats::open(self, format, file, request.tree, &context)
+    }
+
+    /// The node that stores the image.
+    fn open_file_child(
+        &self,
+        driver: Option<&str>,
+        request: &mut Request,
+        flags: NodeFlags,
+    ) -> Result<SharedNode> {
+        if let Some(name) = request.name.take() {
+            return protocol::open_named(&name, flags);
+        }
+        let below = request.tree.take_below("file.");
+        if let Some(reference) = request.tree.lookup("file").and_then(text_of) {
+            return Err(if below.is_empty() {
+                Error::caller(format!(
+                    "Cannot find device='{reference}' nor node-name='{reference}'"
+                ))
+            } else {
+                Error::caller(
+                    "Cannot reference an existing block device with additional options or a new filename",
+                )
+            });
+        }
+        if below.is_empty() {
+            return Err(Error::caller(if driver.is_some() {
+                "A block device must be specified for \"file\""
+            } else {
+                "Must specify either driver or file"
+            }));
+        }
+        let mut child = Request {
+            name: None,
+            tree: below,
+        };
+        // A file name without a driver is a host file's, whatever it looks like.
+        if child.tree.lookup("driver").is_none() && child.tree.lookup("filename").is_some() {
+            child.tree.set("driver", "file");
+        }
+        let mut flags = flags;
+        flags.no_backing = false;
+        self.open(child, flags, Access::default())
+    }
+}
+
+/// Options that every node has.
+fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
+    if tree.take_switch("force-share")? == Some(true) {
+        flags.force_share = true;
+    }
+    if tree.take_switch("read-only")? == Some(true) && flags.writable {
+        return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
+    }
+    if flags.force_share && flags.writable {
+        return Err(Error::caller(
+            "force-share=on can only be used with read-only images",
+        ));
+    }
+    tree.take_switch("auto-read-only")?;
+    if let Some(direct) = tree.take_switch("cache.direct")? {
+        flags.direct = direct;
+    }
+    if let Some(no_flush) = tree.take_switch("cache.no-flush")? {
+        flags.no_flush = no_flush;
+    }
+    if let Some(discard) = tree.take_text("discard") {
+        flags.discard = match discard.as_str() {
+            "unmap" | "on" => true,
+            "ignore" | "off" => false,
+            _ => return Err(Error::caller("Invalid discard option")),
+        };
+    }
+    tree.take_choice("detect-zeroes", &["off", "on", "unmap"])?;
+    if let Some(name) = tree.take_text("node-name") {
+        let mut characters = name.chars();
+        let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())
+            && characters.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        if !well_formed {
+            return Err(Error::caller(format!("Invalid node-name: '{name}'")));
+        }
+    }
+    Ok(())
+}
+
+/// What a driver says that failed without words of its own.
+pub(super) fn with_words(error: Error, filename: &str) -> Error {
+    if error.is_bare() {
+        error.prefixed(format!("Could not open '{filename}': "))
+    } else {
+        error
+    }
+}

@@ -1,0 +1,78 @@
+//! The name that a node shows: its file's name where that says all, else a `json:` name.
+
+use serde_json::{Map, Value};
+
+use crate::graph::OptionTree;
+
+/// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's).
+const ORDER: [&str; 9] = [
+    "offset",
+    "read-zeroes",
+    "encrypt.format",
+    "encrypt.key-secret",
+    "key-secret",
+    "driver",
+    "size",
+    "file",
+    "header",
+];
+
+fn rank(name: &str) -> usize {
+    ORDER
+        .iter()
+        .position(|known| *known == name)
+        .unwrap_or(ORDER.len())
+}
+
+/// `json:{…}` with the members in the real order, in the real spacing.
+pub(super) fn json_name(mut members: Vec<(String, Value)>) -> String {
+    members.sort_by_key(|(name, _)| rank(name));
+    let object: Map<String, Value> = members.into_iter().collect();
+    format!("json:{}", spaced(&Value::Object(object)))
+}
+
+/// JSON with a blank behind every colon and comma.
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let inside: Vec<String> = members
+                .iter()
+                .map(|(name, member)| {
+                    format!("{}: {}", Value::String(name.clone()), spaced(member))
+                })
+                .collect();
+            format!("{{{}}}", inside.join(", "))
+        }
+        Value::Array(items) => {
+            let inside: Vec<String> = items.iter().map(spaced).collect();
+            format!("[{}]", inside.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+/// The description of a file node inside another node's `json:` name.
+pub(super) fn file_member(filename: &str) -> Value {
+    match filename.strip_prefix("json:") {
+        Some(text) => crate::graph::json::parse(text).unwrap_or_default(),
+        None => {
+            let mut members = Map::new();
+            members.insert("driver".to_owned(), "file".into());
+            members.insert("filename".to_owned(), filename.into());
+            Value::Object(members)
+        }
+    }
+}
+
+pub(super) fn null_name(driver: &str, tree: &OptionTree) -> String {
+    let given: Vec<(String, Value)> = ["size", "latency-ns", "read-zeroes"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), tree.lookup(name)?.clone())))
+        .collect();
+    if given.is_empty() {
+        return format!("{driver}://");
+    }
+    let mut members = vec![("driver".to_owned(), driver.into())];
+    members.extend(given);
+    json_name(members)
+}
