@@ -93,7 +93,9 @@ pub fn open(
     environment: &Environment,
 ) -> Result<SharedNode> {
     open_node(image, flags, environment).map_err(|error| match image {
-        ImageArgument::File { name, .. } => error.prefixed(format!("Could not open '{name}': ")),
+        ImageArgument::File { name, .. } | ImageArgument::Created { name, .. } => {
+            error.prefixed(format!("Could not open '{name}': "))
+        }
         ImageArgument::Options(_) => error,
     })
 }
@@ -110,6 +112,18 @@ pub fn open_node(
             if let Some(format) = format {
                 tree.set("driver", format.as_str());
             }
+            Request {
+                name: Some(name.clone()),
+                tree,
+            }
+        }
+        ImageArgument::Created {
+            name,
+            format,
+            options,
+        } => {
+            let mut tree = options.clone();
+            tree.set("driver", format.as_str());
             Request {
                 name: Some(name.clone()),
                 tree,

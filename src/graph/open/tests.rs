@@ -46,11 +46,23 @@ fn a_raw_image_written_here_reads_back_in_the_real_tool() {
     )
     .unwrap();
     assert_eq!(node.length().unwrap(), 1 << 20);
-    node.write_at(GuestOffset::new(4000), &[0x5a; 1000]).unwrap();
+    node.write_at(GuestOffset::new(4000), &[0x5a; 1000])
+        .unwrap();
     node.close().unwrap();
-    let commands = ["-f", "raw", "-c", "read -P 0x5a 4000 1000", "-c", "read -P 0 5000 10000", "r"];
+    let commands = [
+        "-f",
+        "raw",
+        "-c",
+        "read -P 0x5a 4000 1000",
+        "-c",
+        "read -P 0 5000 10000",
+        "r",
+    ];
     if let Some(output) = real("qemu-io", &commands, directory.path()) {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success() && !text.contains("failed"), "{text}");
+        assert!(
+            output.status.success() && !text.contains("failed"),
+            "{text}"
+        );
     }
 }
