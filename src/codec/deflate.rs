@@ -1,0 +1,52 @@
+//! Raw deflate (qcow2 §5, qcow1 §4).
+
+use std::cell::RefCell;
+
+use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+
+use crate::base::{Error, Result};
+
+/// What writers use, so that readers with a window of 4 KiB can read it.
+const WRITE_WINDOW_BITS: u8 = 12;
+/// What readers accept.
+const READ_WINDOW_BITS: u8 = 15;
+
+thread_local! {
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new_with_window_bits(
+        flate2::Compression::new(6),
+        false,
+        WRITE_WINDOW_BITS,
+    ));
+    static DECOMPRESS: RefCell<Decompress> =
+        RefCell::new(Decompress::new_with_window_bits(false, READ_WINDOW_BITS));
+}
+
+pub(super) fn compress(data: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+    out.clear();
+    // One byte less than the data: not to fit is the same as not to be worth it.
+    out.resize(data.len().saturating_sub(1), 0);
+    let fits = COMPRESS.with_borrow_mut(|context| {
+        context.reset();
+        let status = context.compress(data, out, FlushCompress::Finish);
+        let fits = matches!(status, Ok(Status::StreamEnd));
+        let length = usize::try_from(context.total_out()).unwrap_or(0);
+        out.truncate(if fits { length } else { 0 });
+        status.map(|_| fits)
+    });
+    fits.map_err(|error| Error::eio().with_source(error))
+}
+
+pub(super) fn decompress(data: &[u8], out: &mut [u8]) -> Result<()> {
+    DECOMPRESS.with_borrow_mut(|context| {
+        context.reset(false);
+        // The data may be cut off by the descriptor's length: what counts is that `out` was filled.
+        let status = context.decompress(data, out, FlushDecompress::Finish);
+        if context.total_out() == out.len() as u64 {
+            return Ok(());
+        }
+        Err(match status {
+            Ok(_) => Error::eio(),
+            Err(error) => Error::eio().with_source(error),
+        })
+    })
+}
