@@ -5,6 +5,7 @@ pub mod extent;
 pub mod host_file;
 pub mod info;
 pub mod notice;
+pub mod range_lock;
 pub mod snapshot;
 pub mod turn;
 
@@ -20,6 +21,7 @@ pub use extent::Extent;
 pub use host_file::HostFile;
 pub use info::{CheckReport, ImageInfo, Repair};
 pub use notice::Notices;
+pub use range_lock::{RangeGuard, RangeLocks};
 pub use snapshot::{SnapshotInfo, SnapshotRequest};
 pub use turn::Turn;
 

@@ -3,10 +3,10 @@ use super::*;
 #[test]
 fn a_guest_offset_splits_as_the_specification_says() {
     let geometry = Geometry::new(12, 9, 8, (16 << 20) + 5);
-    let guest = GuestOffset::new((3 << 21) | (77 << 12) | 123);
+    let guest = GuestOffset::new((3 << 21) | (77 << 12) | 0x7b);
     assert_eq!(geometry.l1_index(guest), 3);
     assert_eq!(geometry.l2_index(guest), 77);
-    assert_eq!(geometry.within_cluster(guest), 123);
+    assert_eq!(geometry.within_cluster(guest), 0x7b);
     assert_eq!(
         geometry.cluster_start(guest).bytes(),
         (3 << 21) | (77 << 12)
