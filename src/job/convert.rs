@@ -17,6 +17,35 @@ use super::zeroes::Sparseness;
 use crate::base::{Error, GuestOffset, Result};
 use crate::node::SharedNode;
 
+/// What becomes of zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zeroes {
+    /// They are written like all data (`-S 0`).
+    AsData,
+    /// Runs that the source is known to hold are zeroed in the target; data is not looked through.
+    Known,
+    /// Data is looked through as well, for runs of at least so many bytes.
+    Found(usize),
+}
+
+impl Zeroes {
+    /// What `-S` says.
+    pub const fn from_sparse_size(bytes: usize) -> Self {
+        if bytes == 0 {
+            Self::AsData
+        } else {
+            Self::Found(bytes)
+        }
+    }
+
+    const fn shortest(self) -> usize {
+        match self {
+            Self::AsData | Self::Known => 0,
+            Self::Found(bytes) => bytes,
+        }
+    }
+}
+
 /// What the target reads as where nothing is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unwritten {
@@ -24,8 +53,6 @@ pub enum Unwritten {
     Zeroes,
     /// Anything.
     Unknown,
-    /// What its backing file holds, which is what the source's backing file holds too.
-    Backing,
 }
 
 /// How to copy.
@@ -33,8 +60,8 @@ pub enum Unwritten {
 pub struct Settings {
     /// Number of worker threads.
     pub workers: usize,
-    /// The shortest run of zeros that is not written as data; `None` writes everything.
-    pub sparse_size: Option<usize>,
+    /// What becomes of zeros.
+    pub zeroes: Zeroes,
     /// Write compressed clusters of this many bytes.
     pub compressed_cluster: Option<usize>,
     /// Don't keep the target in the order of the source.
@@ -93,14 +120,14 @@ pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
     let settings = conversion.settings;
     let chunk = settings
         .compressed_cluster
-        .unwrap_or_else(|| CHUNK.max(settings.sparse_size.unwrap_or(0)).min(CHUNK_MAX));
+        .unwrap_or_else(|| CHUNK.max(settings.zeroes.shortest()).min(CHUNK_MAX));
     let job = worker::Job {
         conversion,
         plan: Mutex::new(plan::Plan::new(conversion.sources, settings, chunk)),
         queue: queue::Queue::default(),
         meter: Meter::start(conversion.progress, conversion.sources.length()),
         pace: settings.rate.map(pace::Pace::new),
-        sparseness: settings.sparse_size.and_then(Sparseness::new),
+        sparseness: Sparseness::new(settings.zeroes.shortest()),
         chunk,
         failure: Mutex::new(None),
     };

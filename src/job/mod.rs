@@ -1,6 +1,9 @@
 //! Floor 6: convert, compare, commit, rebase, map, measure … as engines without a terminal.
 
+pub mod commit;
+pub mod compare;
 pub mod convert;
 pub mod progress;
+pub mod rebase;
 pub mod sources;
 pub mod zeroes;

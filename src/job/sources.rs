@@ -15,14 +15,17 @@ pub enum Content {
     Data,
     /// Zeros.
     Zero,
-    /// Nothing of its own: the backing file of the target has it.
+    /// Nothing of its own: what lies below the base has it.
     Backed,
 }
 
 #[derive(Debug)]
 struct Part {
     node: SharedNode,
+    /// Where it starts among the sources.
     start: u64,
+    /// Bytes left out at the node's start.
+    skipped: u64,
     /// Rounded up to sectors.
     length: u64,
     /// What the node can really be asked for.
@@ -34,33 +37,42 @@ struct Part {
 pub struct Sources {
     parts: Vec<Part>,
     length: u64,
-    above_backing_only: bool,
+    base: Option<SharedNode>,
 }
 
 impl Sources {
-    /// Joins `nodes`. With `above_backing_only`, what a node's backing chain holds counts as [`Content::Backed`].
-    pub fn new(nodes: &[SharedNode], above_backing_only: bool) -> Result<Self> {
+    /// Joins `nodes`.
+    pub fn join(nodes: &[SharedNode]) -> Result<Self> {
         let mut parts = Vec::with_capacity(nodes.len());
         let mut start: u64 = 0;
         for node in nodes {
-            let readable = node.length()?;
-            let length = readable
-                .checked_next_multiple_of(SECTOR)
-                .ok_or_else(|| Error::bare(errno::EFBIG))?;
-            parts.push(Part {
-                node: SharedNode::clone(node),
-                start,
-                length,
-                readable,
-            });
+            let part = Part::new(node, start, 0, u64::MAX)?;
             start = start
-                .checked_add(length)
+                .checked_add(part.length)
                 .ok_or_else(|| Error::bare(errno::EFBIG))?;
+            parts.push(part);
         }
         Ok(Self {
             parts,
             length: start,
-            above_backing_only,
+            base: None,
+        })
+    }
+
+    /// What `node` and its backing chain hold above `base`; the rest counts as [`Content::Backed`].
+    pub fn above(node: &SharedNode, base: Option<SharedNode>) -> Result<Self> {
+        let mut sources = Self::join(std::slice::from_ref(node))?;
+        sources.base = base;
+        Ok(sources)
+    }
+
+    /// The bytes of `node` from `skipped` on, up to its byte `end`.
+    pub fn window(node: &SharedNode, skipped: u64, end: u64) -> Result<Self> {
+        let part = Part::new(node, 0, skipped, end)?;
+        Ok(Self {
+            length: part.length,
+            parts: vec![part],
+            base: None,
         })
     }
 
@@ -87,7 +99,8 @@ impl Sources {
             let (head, rest) = buffer.split_at_mut(here);
             let (real, padding) =
                 head.split_at_mut(bounded(part.readable.saturating_sub(inside), here));
-            part.node.read_at(GuestOffset::new(inside), real)?;
+            part.node
+                .read_at(GuestOffset::new(inside + part.skipped), real)?;
             padding.fill(0);
             buffer = rest;
             offset += here as u64;
@@ -102,19 +115,14 @@ impl Sources {
         if available == 0 {
             return Ok((Content::Zero, (part.length - inside).min(length)));
         }
-        let at = GuestOffset::new(inside);
-        let (extent, backed) = if self.above_backing_only && part.node.backing().is_some() {
-            let extent = part.node.extent(at, available)?;
-            (extent, !extent.allocated)
-        } else {
-            (extent_above(&part.node, None, at, available)?.extent, false)
-        };
+        let at = GuestOffset::new(inside + part.skipped);
+        let extent = extent_above(&part.node, self.base.as_ref(), at, available)?.extent;
         let run = extent.length.min(available);
         if run == 0 {
             return Err(Error::eio());
         }
         let content = match () {
-            () if backed => Content::Backed,
+            () if self.base.is_some() && !extent.allocated => Content::Backed,
             () if extent.zero || !extent.data => Content::Zero,
             () => Content::Data,
         };
@@ -125,6 +133,22 @@ impl Sources {
             run
         };
         Ok((content, run))
+    }
+}
+
+impl Part {
+    fn new(node: &SharedNode, start: u64, skipped: u64, end: u64) -> Result<Self> {
+        let readable = node.length()?.min(end).saturating_sub(skipped);
+        let length = readable
+            .checked_next_multiple_of(SECTOR)
+            .ok_or_else(|| Error::bare(errno::EFBIG))?;
+        Ok(Self {
+            node: SharedNode::clone(node),
+            start,
+            skipped,
+            length,
+            readable,
+        })
     }
 }
 

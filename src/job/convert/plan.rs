@@ -1,7 +1,7 @@
 //! What is copied next.
 
 use super::super::sources::{Content, Sources};
-use super::{Failure, Settings, Step, Unwritten};
+use super::{Failure, Settings, Step, Unwritten, Zeroes};
 use crate::base::{GuestOffset, Result};
 
 /// What a worker is to do with a piece of the disk.
@@ -42,10 +42,10 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(sources: &'a Sources, settings: &Settings, chunk: usize) -> Self {
-        let zero = match (settings.sparse_size, settings.unwritten) {
-            (None, _) => Some(Task::Fill),
-            (Some(_), Unwritten::Zeroes) => None,
-            (Some(_), Unwritten::Unknown | Unwritten::Backing) => Some(Task::Zero),
+        let zero = match (settings.zeroes, settings.unwritten) {
+            (Zeroes::AsData, _) => Some(Task::Fill),
+            (Zeroes::Known | Zeroes::Found(_), Unwritten::Zeroes) => None,
+            (Zeroes::Known | Zeroes::Found(_), Unwritten::Unknown) => Some(Task::Zero),
         };
         Self {
             sources,

@@ -9,7 +9,7 @@ use crate::job::progress::Silent;
 fn settings() -> Settings {
     Settings {
         workers: 3,
-        sparse_size: Some(4096),
+        zeroes: Zeroes::Found(4096),
         compressed_cluster: None,
         out_of_order: false,
         unwritten: Unwritten::Zeroes,
@@ -23,7 +23,7 @@ fn convert(parts: &[Vec<u8>], before: Vec<u8>, settings: &Settings) -> Result<Ve
         .iter()
         .map(|bytes| Arc::new(Memory::new(bytes.clone(), u64::MAX)) as SharedNode)
         .collect();
-    let sources = Sources::new(&nodes, false).expect("sources join");
+    let sources = Sources::join(&nodes).expect("sources join");
     let memory = Arc::new(Memory::new(before, sources.length()));
     let target: SharedNode = Arc::<Memory>::clone(&memory);
     run(&Conversion {
@@ -56,7 +56,7 @@ proptest! {
     fn the_copy_is_the_sources_joined(
         parts in prop::collection::vec(disk(), 1..4),
         workers in 1_usize..4,
-        sparse in prop_oneof![Just(None), Just(Some(512)), Just(Some(3072)), Just(Some(4096)), Just(Some(65536))],
+        sparse in prop_oneof![Just(Zeroes::AsData), Just(Zeroes::Known), Just(Zeroes::Found(512)), Just(Zeroes::Found(3072)), Just(Zeroes::Found(65536))],
         out_of_order: bool,
         unknown: bool,
     ) {
@@ -68,7 +68,7 @@ proptest! {
         let before = if unknown { vec![0x77; expected.len()] } else { vec![0; expected.len()] };
         let settings = Settings {
             workers,
-            sparse_size: sparse,
+            zeroes: sparse,
             out_of_order,
             unwritten: if unknown { Unwritten::Unknown } else { Unwritten::Zeroes },
             ..settings()
@@ -81,7 +81,7 @@ proptest! {
 #[test]
 fn a_full_target_is_a_write_error_at_the_first_place_that_does_not_fit() {
     let node: SharedNode = Arc::new(Memory::new(vec![1; 5 << 20], u64::MAX));
-    let sources = Sources::new(&[node], false).expect("sources join");
+    let sources = Sources::join(&[node]).expect("sources join");
     let target: SharedNode = Arc::new(Memory::new(Vec::new(), 2 << 20));
     let failure = run(&Conversion {
         sources: &sources,

@@ -9,8 +9,7 @@ fn file(bytes: &[u8]) -> SharedNode {
 
 #[test]
 fn odd_sizes_are_padded_to_sectors() {
-    let sources =
-        Sources::new(&[file(&[1; 700]), file(&[]), file(&[2; 512])], false).expect("joins");
+    let sources = Sources::join(&[file(&[1; 700]), file(&[]), file(&[2; 512])]).expect("joins");
     assert_eq!(sources.length(), 1024 + 512);
     let mut all = vec![9; 1536];
     sources.read_at(GuestOffset::ZERO, &mut all).expect("reads");
@@ -25,7 +24,22 @@ fn odd_sizes_are_padded_to_sectors() {
 
 #[test]
 fn nothing_lies_behind_the_end() {
-    let sources = Sources::new(&[file(&[1; 512])], false).expect("joins");
+    let sources = Sources::join(&[file(&[1; 512])]).expect("joins");
     assert!(sources.read_at(GuestOffset::new(1), &mut [0; 512]).is_err());
     assert!(sources.content(GuestOffset::new(512), 1).is_err());
+}
+
+#[test]
+fn a_window_starts_and_ends_inside() {
+    let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
+    let sources = Sources::window(&file(&bytes), 100, 1200).expect("opens");
+    assert_eq!(sources.length(), 1536);
+    let mut read = vec![9; 1536];
+    sources
+        .read_at(GuestOffset::ZERO, &mut read)
+        .expect("reads");
+    assert_eq!(read[..1100], bytes[100..1200]);
+    assert!(read[1100..].iter().all(|byte| *byte == 0));
+    let behind = Sources::window(&file(&bytes), 3000, u64::MAX).expect("opens");
+    assert_eq!(behind.length(), 0);
 }

@@ -1,0 +1,234 @@
+//! Giving a layer another backing file without changing what it reads as: the engine of `rebase`.
+
+use super::progress::{Meter, Progress};
+use crate::base::{Error, GuestOffset, Result};
+use crate::node::SharedNode;
+use crate::node::extent::extent_above;
+
+/// One rebase.
+pub struct Rebase<'a> {
+    /// The layer, open for writing, still above its old backing file.
+    pub top: &'a SharedNode,
+    /// What it will lie on; `None`: nothing.
+    pub new_backing: Option<&'a SharedNode>,
+    /// Write what has to be copied compressed.
+    pub compressed: bool,
+    /// Who is told how far it is.
+    pub progress: &'a dyn Progress,
+}
+
+/// Which step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Asking the layer what it holds itself.
+    Status,
+    /// Reading what it lay on.
+    ReadingOld,
+    /// Reading what it will lie on.
+    ReadingNew,
+    /// Writing the layer.
+    Writing,
+}
+
+/// Why a rebase failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was being done.
+    pub step: Step,
+    /// Where.
+    pub offset: GuestOffset,
+    /// Why.
+    pub error: Error,
+}
+
+/// Bytes compared at a time, unless a cluster is longer.
+const CHUNK: u64 = 1 << 20;
+/// The unit of formats without clusters.
+const CLUSTER_DEFAULT: u64 = 64 << 10;
+
+/// Copies into the layer whatever differs between its old and its new backing file. Neither the layer's header
+/// nor its backing node is changed.
+pub fn run(rebase: &Rebase<'_>) -> Result<(), Failure> {
+    let at = |step, offset| {
+        move |error| Failure {
+            step,
+            offset: GuestOffset::new(offset),
+            error,
+        }
+    };
+    let length = rebase.top.length().map_err(at(Step::Status, 0))?;
+    let cluster = rebase
+        .top
+        .info()
+        .map_err(at(Step::Status, 0))?
+        .cluster_size
+        .unwrap_or(CLUSTER_DEFAULT);
+    let old = rebase.top.backing();
+    let work = Work {
+        rebase,
+        old: Layer::new(old.as_ref()).map_err(at(Step::ReadingOld, 0))?,
+        new: Layer::new(rebase.new_backing).map_err(at(Step::ReadingNew, 0))?,
+        cluster,
+        length,
+    };
+    let meter = Meter::start(rebase.progress, length);
+    let mut buffers = Buffers::default();
+    let mut position = 0;
+    while position < length {
+        let extent = rebase
+            .top
+            .extent(GuestOffset::new(position), length - position)
+            .and_then(|extent| {
+                if extent.length == 0 {
+                    Err(Error::eio())
+                } else {
+                    Ok(extent)
+                }
+            })
+            .map_err(at(Step::Status, position))?;
+        let mut end = position + extent.length.min(length - position);
+        if !extent.allocated {
+            end = end.min((position - position % CHUNK).saturating_add(CHUNK.max(cluster)));
+            work.range(position, end, &mut buffers)?;
+        }
+        meter.advance(end - position);
+        position = end;
+    }
+    meter.finish();
+    Ok(())
+}
+
+/// A backing node, or nothing; zeros behind its end.
+struct Layer<'a> {
+    node: Option<&'a SharedNode>,
+    length: u64,
+}
+
+impl<'a> Layer<'a> {
+    fn new(node: Option<&'a SharedNode>) -> Result<Self> {
+        let length = node.map_or(Ok(0), |node| node.length())?;
+        Ok(Self { node, length })
+    }
+
+    fn read(&self, position: u64, buffer: &mut Vec<u8>, wanted: usize) -> Result<()> {
+        buffer.clear();
+        buffer.resize(wanted, 0);
+        let available = self.length.saturating_sub(position);
+        let available = usize::try_from(available).map_or(wanted, |bytes| bytes.min(wanted));
+        match self.node {
+            Some(node) if available > 0 => {
+                node.read_at(GuestOffset::new(position), &mut buffer[..available])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The node that stores `position..end` whole, when it is one; `None` where nothing does or several do.
+    fn owner(&self, position: u64, end: u64) -> Result<Owner> {
+        let Some(node) = self.node else {
+            return Ok(Owner::Zeroes);
+        };
+        if position >= self.length {
+            return Ok(Owner::Zeroes);
+        }
+        let wanted = end.min(self.length) - position;
+        let found = extent_above(node, None, GuestOffset::new(position), wanted)?;
+        if found.extent.length < end - position {
+            return Ok(Owner::Mixed);
+        }
+        if found.extent.zero {
+            return Ok(Owner::Zeroes);
+        }
+        Ok(Owner::Node(found.node))
+    }
+}
+
+enum Owner {
+    Zeroes,
+    Node(SharedNode),
+    Mixed,
+}
+
+#[derive(Default)]
+struct Buffers {
+    old: Vec<u8>,
+    new: Vec<u8>,
+}
+
+struct Work<'a> {
+    rebase: &'a Rebase<'a>,
+    old: Layer<'a>,
+    new: Layer<'a>,
+    cluster: u64,
+    length: u64,
+}
+
+impl Work<'_> {
+    /// Deals with a range that the layer does not hold itself.
+    fn range(&self, position: u64, end: u64, buffers: &mut Buffers) -> Result<(), Failure> {
+        let fail = |step| {
+            move |error| Failure {
+                step,
+                offset: GuestOffset::new(position),
+                error,
+            }
+        };
+        let old = self
+            .old
+            .owner(position, end)
+            .map_err(fail(Step::ReadingOld))?;
+        let new = self
+            .new
+            .owner(position, end)
+            .map_err(fail(Step::ReadingNew))?;
+        match (old, new) {
+            (Owner::Zeroes, Owner::Zeroes) => return Ok(()),
+            // One file below both: the chains share a base.
+            (Owner::Node(old), Owner::Node(new)) if SharedNode::ptr_eq(&old, &new) => return Ok(()),
+            _ => {}
+        }
+        let wanted = usize::try_from(end - position).unwrap_or(usize::MAX);
+        self.old
+            .read(position, &mut buffers.old, wanted)
+            .map_err(fail(Step::ReadingOld))?;
+        self.new
+            .read(position, &mut buffers.new, wanted)
+            .map_err(fail(Step::ReadingNew))?;
+        self.differing_clusters(position, end, buffers)
+            .map_err(fail(Step::Writing))
+    }
+
+    /// Writes runs of clusters in which old and new differ.
+    fn differing_clusters(&self, position: u64, end: u64, buffers: &Buffers) -> Result<()> {
+        let index = |offset: u64| usize::try_from(offset - position).unwrap_or(usize::MAX);
+        let mut from = position;
+        let mut at = position;
+        while at < end {
+            let next = (at - at % self.cluster + self.cluster).min(end);
+            let same = buffers.old[index(at)..index(next)] == buffers.new[index(at)..index(next)];
+            if same || self.rebase.compressed {
+                self.write(from, &buffers.old[index(from)..index(at)])?;
+                if !same {
+                    self.write(at, &buffers.old[index(at)..index(next)])?;
+                }
+                from = next;
+            }
+            at = next;
+        }
+        self.write(from, &buffers.old[index(from)..index(end)])
+    }
+
+    fn write(&self, position: u64, data: &[u8]) -> Result<()> {
+        let offset = GuestOffset::new(position);
+        let top = self.rebase.top;
+        let whole = position.is_multiple_of(self.cluster)
+            && (data.len() as u64 == self.cluster || position + data.len() as u64 == self.length);
+        if data.is_empty() {
+            Ok(())
+        } else if self.rebase.compressed && whole {
+            top.write_compressed(offset, data)
+        } else {
+            top.write_at(offset, data)
+        }
+    }
+}
