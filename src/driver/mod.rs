@@ -8,3 +8,4 @@ pub mod null;
 pub mod qcow1;
 pub mod qcow2;
 pub mod raw;
+pub mod run_writer;

@@ -1,1 +1,3 @@
 //! qcow2 versions 2 and 3.
+
+pub mod create;

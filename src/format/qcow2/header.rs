@@ -159,7 +159,7 @@ impl From<HeaderError> for Error {
 }
 
 /// The fixed fields, in memory. Nothing here is trusted before the `validate_…` calls of an open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// 2 or 3.
     pub version: u32,

@@ -7,6 +7,7 @@ pub mod geometry;
 pub mod header;
 pub mod l1_entry;
 pub mod l2_entry;
+pub mod layout;
 pub mod lookup;
 pub mod refcount;
 
