@@ -3,10 +3,12 @@
 pub mod create;
 pub mod environment;
 pub mod json;
+pub mod objects;
 pub mod open;
 pub mod options;
 
 pub use create::{CreateRequest, create};
 pub use environment::Environment;
+pub use objects::add_object;
 pub use open::{CacheMode, ImageArgument, OpenFlags, open};
 pub use options::OptionTree;

@@ -1,5 +1,6 @@
 //! The one option tree that `-o`, `--image-opts`, `json:` and QMP objects all become.
 
+mod keyval;
 mod parse;
 pub mod values;
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use crate::base::{Error, Result};
 
+pub use keyval::{Keyval, parse_keyval};
 pub use parse::{Parsed, parse_options};
 
 /// Options by dotted name (`file.filename`, `encrypt.key-secret`), in the order given.

@@ -64,7 +64,7 @@ impl Parsed {
 }
 
 /// The value up to the next single comma, doubled commas halved, and what follows that comma.
-fn split_value(text: &str) -> (String, &str) {
+pub(super) fn split_value(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut rest = text;
     loop {
