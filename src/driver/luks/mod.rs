@@ -2,6 +2,7 @@
 
 pub mod create_options;
 pub mod info;
+pub mod node;
 #[cfg(test)]
 mod real_tools;
 pub mod unlock;
@@ -9,6 +10,7 @@ pub mod volume;
 
 pub use create_options::LuksCreateOptions;
 pub use info::info_value;
+pub use node::{Luks, LuksOpenOptions};
 pub use volume::{
     LuksVolume, ReadHeader, UnlockOptions, WriteHeader, create_volume, inspect_volume, open_volume,
     plan_volume,

@@ -1,0 +1,402 @@
+//! The standalone driver: header, key areas, payload in one file; or the header in a file of its own (luks1 §6).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::create_options::LuksCreateOptions;
+use super::info::info_value;
+use super::volume::{
+    LuksVolume, UnlockOptions, create_volume, inspect_volume, open_volume, plan_volume,
+};
+use crate::base::error::errno;
+use crate::base::iv_sector::SECTOR_SIZE;
+use crate::base::{Error, GuestOffset, HostOffset, IvSector, PayloadOffset, Result};
+use crate::crypto::cipher::{IvObserver, SharedCipher};
+use crate::crypto::secret::Secret;
+use crate::format::luks1::Header;
+use crate::node::{Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn, ZeroFlags};
+
+const SECTOR: u64 = SECTOR_SIZE as u64;
+/// Bytes read, ciphered and written in one go: large enough for the file system, small enough for the cache.
+const CHUNK: u64 = 1 << 20;
+
+/// How a standalone volume is opened.
+#[derive(Clone, Default)]
+pub struct LuksOpenOptions {
+    /// No data will be read or written (`info`): no key is needed.
+    pub no_io: bool,
+    /// The passphrase.
+    pub key: Option<Secret>,
+    /// The file that holds the header, when it is not in front of the payload.
+    pub detached_header: Option<HostFile>,
+    /// The name that messages show; the file's when not given.
+    pub filename: Option<String>,
+    /// Cap on PBKDF2 iterations; [`crate::base::limits::LUKS_MAX_ITERATIONS`] when not given.
+    pub max_iterations: Option<u32>,
+    /// Who watches the IVs.
+    pub observer: Option<Arc<dyn IvObserver>>,
+}
+
+/// An open standalone LUKS1 volume.
+pub struct Luks {
+    file: HostFile,
+    header_file: Option<HostFile>,
+    filename: String,
+    header: Header,
+    /// `None` when opened without a key.
+    cipher: Option<SharedCipher>,
+    length: RwLock<u64>,
+    /// Writes of whole sectors share it; a write that reads, changes and writes back a sector has it alone.
+    whole_sectors: RwLock<()>,
+}
+
+impl Luks {
+    /// Opens the volume in `file`.
+    pub fn open(file: HostFile, options: LuksOpenOptions) -> Result<Arc<Self>> {
+        let header_file = options.detached_header;
+        let detached = header_file.is_some();
+        let holder = header_file.clone().unwrap_or_else(|| file.clone());
+        let read = |offset: u64, buffer: &mut [u8]| holder.read_at(HostOffset::new(offset), buffer);
+        let (header, cipher) = if options.no_io {
+            (inspect_volume(&read, detached)?, None)
+        } else {
+            let mut unlock = UnlockOptions {
+                detached,
+                observer: options.observer,
+                ..UnlockOptions::default()
+            };
+            if let Some(cap) = options.max_iterations {
+                unlock.max_iterations = cap;
+            }
+            let LuksVolume { header, cipher } = open_volume(&read, options.key.as_ref(), &unlock)?;
+            (header, Some(cipher))
+        };
+        let filename = options.filename.unwrap_or_else(|| file.filename());
+        let length = payload_length(&file, &header)?;
+        Ok(Arc::new(Self {
+            file,
+            header_file,
+            filename,
+            header,
+            cipher,
+            length: RwLock::new(length),
+            whole_sectors: RwLock::new(()),
+        }))
+    }
+
+    /// Makes a volume of `size` bytes in an empty file: first the space, then the key area, the header last. On an
+    /// error the file is left as it is then.
+    pub fn create(
+        file: &HostFile,
+        size: u64,
+        preallocation: Preallocation,
+        options: &LuksCreateOptions,
+        key: &Secret,
+    ) -> Result<()> {
+        let area = plan_volume(options)?;
+        let length = file_length(area, size)?;
+        // Nothing is mapped here, so that reserving metadata is reserving nothing (luks1 §3).
+        let reserved = match preallocation {
+            Preallocation::Metadata => Preallocation::Off,
+            other => other,
+        };
+        let write = |offset: u64, data: &[u8]| file.write_at(HostOffset::new(offset), data);
+        // Options that can't be fail before the file changes; iterations are counted before, too.
+        let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+        create_volume(options, key, None, &mut |offset, data| {
+            pieces.push((offset, data.to_vec()));
+            Ok(())
+        })?;
+        file.resize(length, reserved)?;
+        pieces
+            .iter()
+            .try_for_each(|(offset, data)| write(*offset, data))
+    }
+
+    /// The volume's header.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn cipher(&self) -> Result<&SharedCipher> {
+        // Nodes opened for `info` are asked for no data.
+        self.cipher
+            .as_ref()
+            .ok_or_else(|| super::volume::missing_key(""))
+    }
+
+    /// Where a byte of the payload lies, and its run's first IV.
+    fn place(&self, offset: GuestOffset) -> Result<(HostOffset, IvSector)> {
+        let host = HostOffset::new(offset.plus(self.header.payload_offset())?.bytes());
+        let first = IvSector::from_payload(PayloadOffset::new(offset.bytes()));
+        Ok((host, first))
+    }
+
+    fn check_range(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        if offset.plus(length)?.bytes() > *self.length.read() {
+            return Err(Error::eio());
+        }
+        Ok(())
+    }
+
+    /// Reads whole sectors.
+    fn read_sectors(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        let (host, first) = self.place(offset)?;
+        self.file.read_at(host, buffer)?;
+        self.cipher()?.decrypt(first, buffer);
+        Ok(())
+    }
+
+    /// Encrypts whole sectors in place and writes them.
+    fn write_sectors(&self, offset: GuestOffset, data: &mut [u8]) -> Result<()> {
+        let (host, first) = self.place(offset)?;
+        self.cipher()?.encrypt(first, data);
+        self.file.write_at_in_place(host, data)
+    }
+
+    /// Writes what `fill` puts into buffers: it is called with the place of each buffer's first byte in the
+    /// request, for one buffer after the other.
+    fn write_filled(
+        &self,
+        offset: GuestOffset,
+        length: u64,
+        mut fill: impl FnMut(u64, &mut [u8]),
+    ) -> Result<()> {
+        let mut buffer = Vec::new();
+        for chunk in chunks(offset, length) {
+            let partial = !chunk.is_whole();
+            let shared = (!partial).then(|| self.whole_sectors.read());
+            let alone = partial.then(|| self.whole_sectors.write());
+            buffer.resize(to_usize(chunk.sectors_length())?, 0);
+            if partial {
+                self.read_sectors(chunk.sectors_start(), &mut buffer)?;
+            }
+            let inside = to_range(chunk.inside())?;
+            let Some(place) = buffer.get_mut(inside) else {
+                return Err(Error::eio());
+            };
+            fill(chunk.start - offset.bytes(), place);
+            self.write_sectors(chunk.sectors_start(), &mut buffer)?;
+            drop((shared, alone));
+        }
+        Ok(())
+    }
+}
+
+/// The file's length when its payload is `size` bytes.
+fn file_length(payload_offset: u64, size: u64) -> Result<u64> {
+    payload_offset
+        .checked_add(size)
+        .filter(|length| i64::try_from(*length).is_ok())
+        .ok_or_else(|| {
+            Error::caller("The requested file size is too large").with_errno(errno::EFBIG)
+        })
+}
+
+/// The visible length: what lies behind the header, in whole sectors.
+fn payload_length(file: &HostFile, header: &Header) -> Result<u64> {
+    file.length()?
+        .next_multiple_of(SECTOR)
+        .checked_sub(header.payload_offset())
+        .ok_or_else(|| {
+            Error::invalid("Could not refresh total sector count: Input/output error")
+                .with_errno(errno::EIO)
+        })
+}
+
+/// A piece of a request, and the whole sectors around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunk {
+    start: u64,
+    end: u64,
+}
+
+impl Chunk {
+    const fn is_whole(self) -> bool {
+        self.start.is_multiple_of(SECTOR) && self.end.is_multiple_of(SECTOR)
+    }
+
+    const fn sectors_start(self) -> GuestOffset {
+        GuestOffset::new(self.start - self.start % SECTOR)
+    }
+
+    const fn sectors_length(self) -> u64 {
+        self.end.next_multiple_of(SECTOR) - self.sectors_start().bytes()
+    }
+
+    /// The piece's place among its sectors' bytes.
+    const fn inside(self) -> Range<u64> {
+        let start = self.start % SECTOR;
+        start..start + (self.end - self.start)
+    }
+}
+
+/// Cuts a request so that only its first and last sector can be partial, each in a chunk of its own.
+fn chunks(offset: GuestOffset, length: u64) -> impl Iterator<Item = Chunk> {
+    let end = offset.bytes() + length;
+    let mut start = offset.bytes();
+    std::iter::from_fn(move || {
+        if start >= end {
+            return None;
+        }
+        let next = if start.is_multiple_of(SECTOR) && end - start >= SECTOR {
+            let whole_end = end - end % SECTOR;
+            whole_end.min(start + CHUNK)
+        } else {
+            end.min((start + 1).next_multiple_of(SECTOR))
+        };
+        let chunk = Chunk { start, end: next };
+        start = next;
+        Some(chunk)
+    })
+}
+
+fn to_usize(length: u64) -> Result<usize> {
+    usize::try_from(length).map_err(|_| Error::bare(errno::EFBIG))
+}
+
+fn to_range(range: Range<u64>) -> Result<Range<usize>> {
+    Ok(to_usize(range.start)?..to_usize(range.end)?)
+}
+
+/// The next `length` bytes of `rest`.
+fn split_next<'a>(rest: &mut &'a mut [u8], length: u64) -> Result<&'a mut [u8]> {
+    let (head, tail) = std::mem::take(rest)
+        .split_at_mut_checked(to_usize(length)?)
+        .ok_or_else(Error::eio)?;
+    *rest = tail;
+    Ok(head)
+}
+
+impl Node for Luks {
+    fn driver(&self) -> &'static str {
+        "luks"
+    }
+
+    fn filename(&self) -> String {
+        self.filename.clone()
+    }
+
+    fn writable(&self) -> bool {
+        self.file.writable()
+    }
+
+    fn length(&self) -> Result<u64> {
+        Ok(*self.length.read())
+    }
+
+    fn request_alignment(&self) -> u64 {
+        SECTOR.max(self.file.node().request_alignment())
+    }
+
+    fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        let length = buffer.len() as u64;
+        self.check_range(offset, length)?;
+        let mut rest = buffer;
+        for chunk in chunks(offset, length) {
+            let piece = split_next(&mut rest, chunk.end - chunk.start)?;
+            if chunk.is_whole() {
+                self.read_sectors(chunk.sectors_start(), piece)?;
+            } else {
+                let mut sector = [0; SECTOR_SIZE];
+                self.read_sectors(chunk.sectors_start(), &mut sector)?;
+                let inside = sector
+                    .get(to_range(chunk.inside())?)
+                    .ok_or_else(Error::eio)?;
+                piece.copy_from_slice(inside);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        self.check_range(offset, data.len() as u64)?;
+        let mut rest = data;
+        self.write_filled(offset, data.len() as u64, |_, place| {
+            let (head, tail) = rest.split_at(place.len());
+            place.copy_from_slice(head);
+            rest = tail;
+        })
+    }
+
+    fn write_at_in_place(&self, offset: GuestOffset, data: &mut [u8]) -> Result<()> {
+        let length = data.len() as u64;
+        let request = Chunk {
+            start: offset.bytes(),
+            end: offset.plus(length)?.bytes(),
+        };
+        if !request.is_whole() {
+            return self.write_at(offset, data);
+        }
+        self.check_range(offset, length)?;
+        let _shared = self.whole_sectors.read();
+        let mut rest = data;
+        for chunk in chunks(offset, length) {
+            let piece = split_next(&mut rest, chunk.end - chunk.start)?;
+            self.write_sectors(chunk.sectors_start(), piece)?;
+        }
+        Ok(())
+    }
+
+    fn write_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &mut [u8],
+        _turn: &mut dyn Turn,
+    ) -> Result<()> {
+        // Every sector has its place: nothing is allocated, so no order matters.
+        self.write_at_in_place(offset, data)
+    }
+
+    fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
+        if flags.contains(ZeroFlags::NO_FALLBACK) {
+            return Err(Error::bare(errno::ENOTSUP));
+        }
+        self.check_range(offset, length)?;
+        self.write_filled(offset, length, |_, place| place.fill(0))
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.file.flush()
+    }
+
+    fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        let file_length = file_length(self.header.payload_offset(), length)?;
+        let mut visible = self.length.write();
+        self.file.resize(file_length, preallocation)?;
+        *visible = payload_length(&self.file, &self.header)?;
+        Ok(())
+    }
+
+    fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
+        let inside = self.length.read().saturating_sub(offset.bytes());
+        Ok(Extent {
+            length: length.min(inside),
+            data: true,
+            allocated: true,
+            ..Extent::default()
+        })
+    }
+
+    fn info(&self) -> Result<ImageInfo> {
+        Ok(ImageInfo {
+            encrypted: true,
+            specific: Some(("luks", info_value(&self.header))),
+            ..ImageInfo::default()
+        })
+    }
+
+    fn file(&self) -> Option<SharedNode> {
+        Some(self.file.node())
+    }
+
+    fn close(&self) -> Result<()> {
+        let header = self.header_file.as_ref().map_or(Ok(()), HostFile::close);
+        self.file.close().and(header)
+    }
+}
+
+#[cfg(test)]
+mod tests;
