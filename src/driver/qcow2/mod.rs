@@ -1,3 +1,28 @@
 //! qcow2 versions 2 and 3.
 
+mod allocate;
+mod close;
+mod compressed;
 pub mod create;
+mod discard;
+mod extent;
+mod header_fields;
+mod image;
+mod l1;
+mod l2;
+mod metadata;
+mod node;
+mod open;
+mod overlap;
+mod plan;
+mod range_lock;
+mod read;
+mod refcount_growth;
+mod refcounts;
+mod resize;
+mod tables;
+mod vm_state;
+mod write;
+mod zero;
+
+pub use image::{Qcow2, Qcow2OpenOptions};

@@ -1,0 +1,196 @@
+//! Compressed clusters (qcow2 §3). They are stored in clear even in encrypted images.
+
+use std::sync::Arc;
+
+use super::image::Qcow2;
+use super::metadata::{FreeReason, Metadata};
+use super::overlap::Area;
+use super::write::Payload;
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, HostOffset, Result};
+use crate::codec::Compression;
+use crate::format::qcow2::header::CompressionType;
+use crate::format::qcow2::{Cluster, CompressedDescriptor, L2Entry};
+use crate::node::Turn;
+
+/// The cluster that was inflated last: small reads of one cluster follow each other.
+pub(super) struct DecompressedCluster {
+    descriptor: CompressedDescriptor,
+    /// Clusters freed before: the place may hold something else when more were.
+    generation: u64,
+    bytes: Arc<Vec<u8>>,
+}
+
+impl Qcow2 {
+    /// Reads part of a compressed cluster.
+    pub(super) fn read_compressed(
+        &self,
+        descriptor: &CompressedDescriptor,
+        offset: GuestOffset,
+        piece: &mut [u8],
+    ) -> Result<()> {
+        if piece.len() == self.geometry.cluster_bytes() {
+            return self.inflate_at(descriptor, piece);
+        }
+        let generation = self.metadata()?.freed_generation;
+        let known = self
+            .decompressed
+            .lock()
+            .as_ref()
+            .filter(|known| known.descriptor == *descriptor && known.generation == generation)
+            .map(|known| Arc::clone(&known.bytes));
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => {
+                let mut bytes = vec![0; self.geometry.cluster_bytes()];
+                self.inflate_at(descriptor, &mut bytes)?;
+                let bytes = Arc::new(bytes);
+                *self.decompressed.lock() = Some(DecompressedCluster {
+                    descriptor: *descriptor,
+                    generation,
+                    bytes: Arc::clone(&bytes),
+                });
+                bytes
+            }
+        };
+        let start = usize::try_from(self.geometry.in_cluster(offset)).unwrap_or(usize::MAX);
+        let part = bytes
+            .get(start..)
+            .and_then(|rest| rest.get(..piece.len()))
+            .ok_or_else(Error::eio)?;
+        piece.copy_from_slice(part);
+        Ok(())
+    }
+
+    /// Inflates a whole cluster into `cluster`.
+    fn inflate_at(&self, descriptor: &CompressedDescriptor, cluster: &mut [u8]) -> Result<()> {
+        // At most twice a cluster: the length field has no more bits.
+        let length = usize::try_from(descriptor.length).map_err(|_| Error::eio())?;
+        let stored = self.file.read_vec(descriptor.host, length)?;
+        self.codec().decompress(&stored, cluster)
+    }
+
+    /// Writes one cluster, or the disk's last short one, compressed.
+    pub(super) fn write_compressed_disk(
+        &self,
+        offset: GuestOffset,
+        data: &[u8],
+        turn: Option<&mut dyn Turn>,
+    ) -> Result<()> {
+        self.check_range(offset, data.len() as u64)?;
+        self.check_writable()?;
+        let cluster_bytes = self.geometry.cluster_bytes();
+        let at_end = offset.bytes() + data.len() as u64 == self.size();
+        let whole = data.len() == cluster_bytes || (data.len() < cluster_bytes && at_end);
+        if data.is_empty() {
+            return Ok(());
+        }
+        if self.geometry.in_cluster(offset) != 0 || !whole {
+            return Err(Error::bare(errno::EINVAL));
+        }
+        let compressed = self.compress(data)?;
+        let own = self
+            .ranges
+            .own(offset, cluster_bytes as u64, self.geometry.cluster_size());
+        let Some(compressed) = compressed else {
+            drop(own);
+            return self.write_anywhere(offset, Payload::Shared(data), turn);
+        };
+        let host = match turn {
+            None => self
+                .metadata()?
+                .allocate_compressed(offset, compressed.len())?,
+            Some(turn) => {
+                turn.wait()?;
+                let host = self
+                    .metadata()?
+                    .allocate_compressed(offset, compressed.len())?;
+                turn.pass();
+                host
+            }
+        };
+        let written = self.file.write_at(host, &compressed);
+        let mut metadata = self.metadata()?;
+        match written {
+            Ok(()) => metadata.commit_compressed(offset, host, compressed.len() as u64),
+            Err(error) => {
+                metadata.release_bytes(host, compressed.len() as u64);
+                Err(error)
+            }
+        }
+    }
+
+    /// The compressed form, zero-padded to a cluster first; `None` when it saves nothing.
+    fn compress(&self, data: &[u8]) -> Result<Option<Vec<u8>>> {
+        let cluster_bytes = self.geometry.cluster_bytes();
+        let mut padded;
+        let cluster = if data.len() == cluster_bytes {
+            data
+        } else {
+            padded = data.to_vec();
+            padded.resize(cluster_bytes, 0);
+            &padded
+        };
+        let mut compressed = Vec::new();
+        let fits = self.codec().compress(cluster, &mut compressed)?;
+        Ok(fits.then_some(compressed))
+    }
+
+    const fn codec(&self) -> Compression {
+        match self.compression {
+            CompressionType::Zlib => Compression::Deflate,
+            CompressionType::Zstd => Compression::Zstd,
+        }
+    }
+}
+
+impl Metadata {
+    /// Space for compressed data of a cluster that must not have an offset yet (errata 56).
+    fn allocate_compressed(&mut self, offset: GuestOffset, length: usize) -> Result<HostOffset> {
+        let table = self.writable_l2(offset)?;
+        let index = self.geometry.l2_index(offset);
+        let entry = self.l2_entry(table, index)?;
+        match entry.cluster(&self.geometry) {
+            Cluster::Unallocated | Cluster::ZeroPlain => {}
+            _ => return Err(Error::eio()),
+        }
+        let length = length as u64;
+        let host = self.allocate_bytes(length)?;
+        if let Err(error) = self.guard_write(host, length, Area::Data) {
+            self.release_bytes(host, length);
+            return Err(error);
+        }
+        Ok(host)
+    }
+
+    fn commit_compressed(
+        &mut self,
+        offset: GuestOffset,
+        host: HostOffset,
+        length: u64,
+    ) -> Result<()> {
+        let committed = L2Entry::compressed(&self.geometry, host, length)
+            .ok_or_else(|| Error::bare(errno::EFBIG))
+            .and_then(|entry| {
+                let table = self.writable_l2(offset)?;
+                let index = self.geometry.l2_index(offset);
+                self.change_l2(table, index, 1, |_, _| entry)
+            });
+        if committed.is_err() {
+            self.release_bytes(host, length);
+        }
+        committed
+    }
+
+    /// Gives compressed space back that no mapping refers to.
+    fn release_bytes(&mut self, host: HostOffset, length: u64) {
+        let first = self.geometry.host_cluster(host);
+        let last = self
+            .geometry
+            .host_cluster(host.saturating_plus(length.saturating_sub(1)));
+        let count = last.index().saturating_sub(first.index()) + 1;
+        // The caller reports what went wrong; a failure here leaks at worst.
+        let _ = self.free_clusters(first, count, FreeReason::Never);
+        self.compressed_end = None;
+    }
+}

@@ -1,0 +1,144 @@
+//! An open qcow2 image.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use super::compressed::DecompressedCluster;
+use super::metadata::Metadata;
+use super::range_lock::RangeLock;
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, Result};
+use crate::crypto::cipher::IvObserver;
+use crate::crypto::secret::Secret;
+use crate::driver::encryption::Encryption;
+use crate::format::qcow2::Geometry;
+use crate::format::qcow2::header::{CompressionType, CryptMethod};
+use crate::node::{HostFile, Notices, SharedNode};
+
+/// How an image is opened.
+#[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
+pub struct Qcow2OpenOptions {
+    /// Read and write.
+    pub writable: bool,
+    /// No data I/O will follow: no key is needed.
+    pub no_io: bool,
+    /// Opened by `check`: some damage is tolerated.
+    pub check: bool,
+    /// The passphrase (`encrypt.key-secret`).
+    pub key: Option<Secret>,
+    /// `encrypt.format`
+    pub encrypt_format: Option<String>,
+    /// `lazy-refcounts`; by default as the header says.
+    pub lazy_refcounts: Option<bool>,
+    /// `discard=unmap`: the default of `pass_discard_request`.
+    pub discard_unmap: bool,
+    /// `pass-discard-request`
+    pub pass_discard_request: Option<bool>,
+    /// `pass-discard-snapshot`
+    pub pass_discard_snapshot: Option<bool>,
+    /// `pass-discard-other`
+    pub pass_discard_other: Option<bool>,
+    /// `discard-no-unref`
+    pub discard_no_unref: bool,
+    /// `overlap-check` (or `overlap-check.template`)
+    pub overlap_check: Option<String>,
+    /// `l2-cache-size`, in bytes
+    pub l2_cache_size: Option<u64>,
+    /// `refcount-cache-size`, in bytes
+    pub refcount_cache_size: Option<u64>,
+    /// Where notices go.
+    pub notices: Notices,
+    /// Who watches the IVs.
+    pub iv_observer: Option<Arc<dyn IvObserver>>,
+}
+
+/// An open image.
+pub struct Qcow2 {
+    pub(super) file: HostFile,
+    pub(super) geometry: Geometry,
+    pub(super) compression: CompressionType,
+    pub(super) encryption: Option<Encryption>,
+    /// Encryption as the header says, with or without a key.
+    pub(super) encryption_method: Option<CryptMethod>,
+    pub(super) version: u32,
+    pub(super) writable: bool,
+    /// Guest discards do something (`discard=unmap`).
+    pub(super) honours_discard: bool,
+    pub(super) backing: RwLock<Option<SharedNode>>,
+    pub(super) ranges: RangeLock,
+    pub(super) disk_size: AtomicU64,
+    /// The compressed cluster that was inflated last.
+    pub(super) decompressed: Mutex<Option<DecompressedCluster>>,
+    metadata: Mutex<Metadata>,
+}
+
+impl Qcow2 {
+    pub(super) fn assemble(
+        metadata: Metadata,
+        encryption: Option<Encryption>,
+        compression: CompressionType,
+        options: &Qcow2OpenOptions,
+    ) -> Self {
+        let method = metadata.header.crypt_method;
+        Self {
+            file: metadata.file.clone(),
+            geometry: metadata.geometry,
+            compression,
+            encryption,
+            encryption_method: (method != CryptMethod::None).then_some(method),
+            version: metadata.header.version,
+            writable: metadata.writable,
+            honours_discard: options.discard_unmap,
+            backing: RwLock::new(None),
+            ranges: RangeLock::default(),
+            disk_size: AtomicU64::new(metadata.size),
+            decompressed: Mutex::new(None),
+            metadata: Mutex::new(metadata),
+        }
+    }
+
+    /// The metadata, unless the image died of a corruption.
+    pub(super) fn metadata(&self) -> Result<MutexGuard<'_, Metadata>> {
+        let metadata = self.metadata.lock();
+        metadata.check_alive()?;
+        Ok(metadata)
+    }
+
+    /// The metadata of an image that may be dead: for facts and for close.
+    pub(super) fn metadata_even_if_dead(&self) -> MutexGuard<'_, Metadata> {
+        self.metadata.lock()
+    }
+
+    /// Bytes of the disk.
+    pub(super) fn size(&self) -> u64 {
+        self.disk_size.load(Ordering::Acquire)
+    }
+
+    /// EIO for a range that leaves the disk.
+    pub(super) fn check_range(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        match offset.bytes().checked_add(length) {
+            Some(end) if end <= self.size() => Ok(()),
+            _ => Err(Error::eio()),
+        }
+    }
+
+    /// EPERM for a change of a read-only image.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if self.writable {
+            Ok(())
+        } else {
+            Err(Error::bare(errno::EPERM))
+        }
+    }
+
+    /// The backing node, if any.
+    pub(super) fn backing_node(&self) -> Option<SharedNode> {
+        self.backing.read().clone()
+    }
+}

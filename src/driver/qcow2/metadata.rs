@@ -1,0 +1,220 @@
+//! Everything about an image that its tables and header say, behind one lock.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::overlap::OverlapChecks;
+use super::tables::{TableCache, TableKind};
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, HostOffset, Result};
+use crate::format::qcow2::extension::Extensions;
+use crate::format::qcow2::header::{CompatibleFeatures, Header, IncompatibleFeatures};
+use crate::format::qcow2::lookup::{Corruption, Lookup, Run, Tables, lookup};
+use crate::format::qcow2::{Geometry, HostCluster, L1Entry, l2_entry};
+use crate::node::{HostFile, Notices};
+
+/// Which freed clusters are punched out of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscardPolicy {
+    /// Clusters that a guest discard or zero write freed (`pass-discard-request`).
+    pub request: bool,
+    /// Clusters that only a deleted or replaced snapshot used (`pass-discard-snapshot`).
+    pub snapshot: bool,
+    /// All others (`pass-discard-other`).
+    pub other: bool,
+}
+
+impl Default for DiscardPolicy {
+    fn default() -> Self {
+        Self {
+            request: false,
+            snapshot: true,
+            other: false,
+        }
+    }
+}
+
+/// Why a cluster is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FreeReason {
+    /// A guest's discard or zero write.
+    Request,
+    /// A snapshot operation.
+    Snapshot,
+    /// Replaced by a newer place.
+    Other,
+    /// Never punched: the cluster's content was not written, or is about to be.
+    Never,
+}
+
+/// Tables, header and allocator state. Data I/O happens without it being locked.
+pub struct Metadata {
+    pub(super) file: HostFile,
+    pub(super) geometry: Geometry,
+    pub(super) header: Header,
+    pub(super) extensions: Extensions,
+    /// The backing file's name in the header.
+    pub(super) backing_name: Option<Vec<u8>>,
+    /// Bytes of the disk, a multiple of 512.
+    pub(super) size: u64,
+    pub(super) l1: Vec<L1Entry>,
+    pub(super) refcount_table: Vec<u64>,
+    pub(super) l2_tables: TableCache,
+    pub(super) refcount_blocks: TableCache,
+    /// Where the next search for free clusters begins (qcow2 §8).
+    pub(super) free_index: HostCluster,
+    /// Freed since the last flush: reused only after one, or a crash could show new data at the old place.
+    pub(super) freed: HashSet<HostCluster>,
+    /// Punched after the next flush.
+    pub(super) discards: Vec<(HostOffset, u64)>,
+    /// The byte behind the last compressed cluster of this session.
+    pub(super) compressed_end: Option<HostOffset>,
+    pub(super) discard_policy: DiscardPolicy,
+    pub(super) discard_no_unref: bool,
+    pub(super) lazy_refcounts: bool,
+    pub(super) writable: bool,
+    pub(super) notices: Notices,
+    pub(super) overlap_checks: OverlapChecks,
+    /// Clusters that hold active L2 tables and refcount blocks: what overlap checks look up.
+    pub(super) active_l2_clusters: BTreeSet<HostCluster>,
+    pub(super) refcount_block_clusters: BTreeSet<HostCluster>,
+    /// Where snapshots' L1 tables lie, with their bytes.
+    pub(super) inactive_l1: Vec<(HostOffset, u64)>,
+    /// The snapshot table's bytes.
+    pub(super) snapshot_table_bytes: u64,
+    /// Counts how often clusters were freed: what was read from one before may be gone.
+    pub(super) freed_generation: u64,
+    /// A corruption was reported: later ones are silent.
+    pub(super) corruption_reported: bool,
+    /// The image was marked corrupt: nothing works any more.
+    pub(super) dead: bool,
+}
+
+impl Tables for Metadata {
+    fn l1_entry(&self, index: u64) -> L1Entry {
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| self.l1.get(index).copied())
+            .unwrap_or(L1Entry::EMPTY)
+    }
+
+    fn l2_table(&self, offset: HostOffset) -> Option<&[u8]> {
+        self.l2_tables.peek(offset)
+    }
+}
+
+impl Metadata {
+    /// What lies at a guest offset; loads the L2 table it needs.
+    pub(super) fn lookup(&mut self, offset: GuestOffset, length: u64) -> Result<Run> {
+        loop {
+            match lookup(&self.geometry, self.header.version, self, offset, length) {
+                Lookup::Run(run) => return Ok(run),
+                Lookup::Need(table) => self.load(TableKind::L2, table)?,
+                Lookup::Corrupt(corruption) => return Err(self.corrupt(&corruption)),
+            }
+        }
+    }
+
+    /// Reports a broken mapping and marks the image (qcow2 §12). The error is the one that the caller returns.
+    pub(super) fn corrupt(&mut self, corruption: &Corruption) -> Error {
+        self.mark_corrupt(&corruption.to_string())
+            .with_source(*corruption)
+    }
+
+    /// Reports a corruption in the real tool's words. A writable image gets its corrupt bit and is dead from now on.
+    pub(super) fn mark_corrupt(&mut self, message: &str) -> Error {
+        if !self.corruption_reported || (self.writable && !self.dead) {
+            self.notices.say(&if self.writable {
+                format!("qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed")
+            } else {
+                format!("qcow2: Image is corrupt: {message}; further non-fatal corruption events will be suppressed")
+            });
+        }
+        self.corruption_reported = true;
+        if self.writable && !self.dead {
+            self.dead = true;
+            if self.header.version >= 3 {
+                self.header.incompatible |= IncompatibleFeatures::CORRUPT;
+                // The image is unusable either way; the caller's error is the one to report.
+                let _ = self.write_incompatible_features();
+            }
+        }
+        Error::eio()
+    }
+
+    /// An error once the image was marked corrupt.
+    pub(super) fn check_alive(&self) -> Result<()> {
+        if self.dead {
+            Err(Error::bare(errno::ENOMEDIUM))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The guest clusters' L2 entry, from a loaded table.
+    pub(super) fn l2_entry(
+        &mut self,
+        table: HostOffset,
+        index: usize,
+    ) -> Result<l2_entry::L2Entry> {
+        self.load(TableKind::L2, table)?;
+        self.l2_tables
+            .peek(table)
+            .and_then(|bytes| l2_entry::read(bytes, index))
+            .ok_or_else(Error::eio)
+    }
+
+    /// What happens once everything written is durable: freed clusters may be reused and punched.
+    pub(super) fn after_flush(&mut self) {
+        self.freed.clear();
+        for (offset, length) in std::mem::take(&mut self.discards) {
+            // A discard is a hint; the clusters are free whether or not the file gives them back.
+            let _ = self.file.discard(offset, length);
+        }
+    }
+
+    /// Refcounts may be written late: the dirty bit is set.
+    pub(super) fn refcounts_are_lazy(&self) -> bool {
+        self.lazy_refcounts
+            && self
+                .header
+                .incompatible
+                .contains(IncompatibleFeatures::DIRTY)
+    }
+
+    /// Sets the dirty bit before the first change that lazy refcounts leave uncounted on disk.
+    pub(super) fn begin_change(&mut self) -> Result<()> {
+        if self.lazy_refcounts
+            && !self
+                .header
+                .incompatible
+                .contains(IncompatibleFeatures::DIRTY)
+        {
+            self.header.incompatible |= IncompatibleFeatures::DIRTY;
+            self.write_incompatible_features()?;
+            self.file.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Clears the dirty bit once all tables are durable.
+    pub(super) fn mark_clean(&mut self) -> Result<()> {
+        if self
+            .header
+            .incompatible
+            .contains(IncompatibleFeatures::DIRTY)
+        {
+            self.flush()?;
+            self.header.incompatible -= IncompatibleFeatures::DIRTY;
+            self.write_incompatible_features()?;
+            self.file.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the header asks for lazy refcounts.
+    pub(super) fn header_is_lazy(header: &Header) -> bool {
+        header
+            .compatible
+            .contains(CompatibleFeatures::LAZY_REFCOUNTS)
+    }
+}

@@ -1,0 +1,118 @@
+//! The image as a node.
+
+use super::image::Qcow2;
+use super::write::Payload;
+use crate::base::{GuestOffset, Result};
+use crate::node::{BackingReference, Extent, Node, Preallocation, SharedNode, Turn, ZeroFlags};
+
+impl Node for Qcow2 {
+    fn driver(&self) -> &'static str {
+        "qcow2"
+    }
+
+    fn filename(&self) -> String {
+        self.file.filename()
+    }
+
+    fn writable(&self) -> bool {
+        self.writable
+    }
+
+    fn length(&self) -> Result<u64> {
+        Ok(self.size())
+    }
+
+    fn request_alignment(&self) -> u64 {
+        if self.encryption_method.is_some() {
+            512
+        } else {
+            1
+        }
+    }
+
+    fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        self.read_disk(offset, buffer)
+    }
+
+    fn write_at(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        self.write_disk(offset, Payload::Shared(data))
+    }
+
+    fn write_at_in_place(&self, offset: GuestOffset, data: &mut [u8]) -> Result<()> {
+        self.write_disk(offset, Payload::Scratch(data))
+    }
+
+    fn write_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &mut [u8],
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        self.write_disk_in_turn(offset, data, turn)
+    }
+
+    fn write_compressed(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        self.write_compressed_disk(offset, data, None)
+    }
+
+    fn write_compressed_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &[u8],
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        self.write_compressed_disk(offset, data, Some(turn))
+    }
+
+    fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
+        self.write_zeroes_disk(offset, length, flags)
+    }
+
+    fn discard(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        self.discard_disk(offset, length)
+    }
+
+    fn flush(&self) -> Result<()> {
+        if !self.writable {
+            return Ok(());
+        }
+        self.metadata()?.flush()
+    }
+
+    fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        self.resize_disk(length, preallocation)
+    }
+
+    fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
+        self.extent_disk(offset, length)
+    }
+
+    fn file(&self) -> Option<SharedNode> {
+        Some(self.file.node())
+    }
+
+    fn backing(&self) -> Option<SharedNode> {
+        self.backing_node()
+    }
+
+    fn set_backing(&self, backing: Option<SharedNode>) -> Result<()> {
+        *self.backing.write() = backing;
+        Ok(())
+    }
+
+    fn backing_reference(&self) -> Option<BackingReference> {
+        self.header_backing_reference()
+    }
+
+    fn read_vm_state(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
+        self.read_vm_state_bytes(position, buffer)
+    }
+
+    fn write_vm_state(&self, position: u64, data: &[u8]) -> Result<()> {
+        self.write_vm_state_bytes(position, data)
+    }
+
+    fn close(&self) -> Result<()> {
+        self.close_image()
+    }
+}

@@ -1,0 +1,290 @@
+//! Opening an image: everything is validated in the real tool's order (qcow2 §5).
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::image::{Qcow2, Qcow2OpenOptions};
+use super::metadata::{DiscardPolicy, Metadata};
+use super::overlap::OverlapChecks;
+use super::tables::TableCache;
+use crate::base::{Error, HostOffset, Result};
+use crate::crypto::legacy_aes;
+use crate::driver::encryption::Encryption;
+use crate::driver::luks::volume::{UnlockOptions, open_volume};
+use crate::format::qcow2::extension::{CryptoHeader, Extensions};
+use crate::format::qcow2::header::{
+    AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance,
+};
+use crate::format::qcow2::{Geometry, HostCluster, L1Entry};
+use crate::node::HostFile;
+
+/// QEMU: the most memory that cached L2 tables take by default.
+const L2_CACHE_BYTES: u64 = 32 << 20;
+/// Refcount blocks are walked in order: few are enough.
+const REFCOUNT_CACHE_BYTES: u64 = 1 << 20;
+
+impl Qcow2 {
+    /// Opens the image in `file`. The backing node is set by the caller.
+    pub fn open(file: HostFile, options: &Qcow2OpenOptions) -> Result<Arc<Self>> {
+        let first_cluster = read_first_cluster(&file)?;
+        let header = Header::parse(&first_cluster)?;
+        let compression = header.validate_compression()?;
+        header.validate_features(&first_cluster)?;
+        let damaged = header.incompatible.contains(IncompatibleFeatures::CORRUPT);
+        if damaged && options.writable && !options.check {
+            return Err(
+                Error::invalid("qcow2: Image is corrupt; cannot be opened read/write")
+                    .with_errno(crate::base::error::errno::EACCES),
+            );
+        }
+        header.validate_units()?;
+        refuse_what_is_not_built(&header)?;
+        header.validate_tables(Tolerance {
+            check: options.check,
+        })?;
+        header.validate_l1_length()?;
+        let geometry = Geometry::new(header.cluster_bits, header.refcount_order, false)
+            .ok_or_else(|| Error::invalid("Image is not in qcow2 format"))?;
+        let l1 = read_table(&file, header.l1_offset, u64::from(header.l1_entries))
+            .map_err(|error| error.prefixed("Could not read L1 table: "))?
+            .into_iter()
+            .map(L1Entry::from_raw)
+            .collect();
+        validate_options(&header, options)?;
+        validate_encryption_option(&header, options.encrypt_format.as_deref())?;
+        let refcount_entries =
+            u64::from(header.refcount_table_clusters) * geometry.table_entries_per_cluster();
+        let refcount_table = read_table(&file, header.refcount_table_offset, refcount_entries)
+            .map_err(|error| error.prefixed("Could not initialize refcount handling: "))?;
+        let (extensions, extensions_result) = Extensions::parse(&first_cluster, &header);
+        let luks = match extensions.crypto {
+            Some(place) if !options.no_io => Some(unlock(&file, place, options)?),
+            _ => None,
+        };
+        extensions_result?;
+        let encryption = choose_encryption(&header, &extensions, luks, options)?;
+        let backing_name = header.backing_name(&first_cluster)?.map(<[u8]>::to_vec);
+        let size = header.disk_size()?;
+        let state = Loaded {
+            file,
+            header,
+            geometry,
+            extensions,
+            backing_name,
+            size,
+            l1,
+            refcount_table,
+        };
+        let image = Self::assemble(
+            state.into_metadata(options),
+            encryption,
+            compression,
+            options,
+        );
+        image.after_open(options)?;
+        Ok(Arc::new(image))
+    }
+
+    /// What opening for writing changes: feature bits that this writer does not keep valid.
+    fn after_open(&self, options: &Qcow2OpenOptions) -> Result<()> {
+        if !options.writable {
+            return Ok(());
+        }
+        let mut metadata = self.metadata()?;
+        metadata.rebuild_overlap_index();
+        // Persistent bitmaps are not updated here: whoever understands them must see that they are stale.
+        if metadata.header.autoclear != AutoclearFeatures::empty() && !options.check {
+            metadata.header.autoclear = AutoclearFeatures::empty();
+            metadata.rewrite_header()?;
+            metadata.file.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// The first cluster; its length is in it.
+fn read_first_cluster(file: &HostFile) -> Result<Vec<u8>> {
+    let start = file.read_vec(HostOffset::ZERO, 512)?;
+    let cluster_size = Header::cluster_size_of(&start)?;
+    file.read_vec(HostOffset::ZERO, cluster_size)
+}
+
+/// A table of big-endian 64-bit entries; its length has been checked against a cap.
+fn read_table(file: &HostFile, offset: HostOffset, entries: u64) -> Result<Vec<u64>> {
+    let bytes = usize::try_from(entries * 8).map_err(|_| Error::eio())?;
+    let bytes = file.read_vec(offset, bytes)?;
+    Ok(bytes
+        .chunks_exact(8)
+        .filter_map(|chunk| chunk.first_chunk::<8>())
+        .map(|chunk| u64::from_be_bytes(*chunk))
+        .collect())
+}
+
+fn refuse_what_is_not_built(header: &Header) -> Result<()> {
+    if header
+        .incompatible
+        .contains(IncompatibleFeatures::EXTENDED_L2)
+    {
+        return Err(Error::unsupported(
+            "qcow2: extended L2 entries are not supported yet",
+        ));
+    }
+    if header
+        .incompatible
+        .contains(IncompatibleFeatures::DATA_FILE)
+    {
+        return Err(Error::unsupported(
+            "qcow2: external data files are not supported yet",
+        ));
+    }
+    Ok(())
+}
+
+/// Run-time options (qcow2 §5 row 20).
+fn validate_options(header: &Header, options: &Qcow2OpenOptions) -> Result<()> {
+    if options.lazy_refcounts == Some(true) && header.version < 3 {
+        return Err(Error::caller(
+            "Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level",
+        ));
+    }
+    if options.discard_no_unref && header.version < 3 {
+        return Err(Error::caller(
+            "discard-no-unref is only supported since qcow2 version 3",
+        ));
+    }
+    overlap_checks(options).map(|_| ())
+}
+
+fn overlap_checks(options: &Qcow2OpenOptions) -> Result<OverlapChecks> {
+    match options.overlap_check.as_deref() {
+        None | Some("cached") => Ok(OverlapChecks::CACHED),
+        Some("none") => Ok(OverlapChecks::empty()),
+        Some("constant") => Ok(OverlapChecks::CONSTANT),
+        Some("all") => Ok(OverlapChecks::ALL),
+        Some(other) => Err(Error::caller(format!(
+            "Unsupported value '{other}' for qcow2 option 'overlap-check'. Allowed are any of the following: none, constant, cached, all"
+        ))),
+    }
+}
+
+/// Encryption option against the header (qcow2 §5 row 21).
+fn validate_encryption_option(header: &Header, format: Option<&str>) -> Result<()> {
+    let named = match header.crypt_method {
+        CryptMethod::None => {
+            return match format {
+                None => Ok(()),
+                Some(format) => Err(Error::caller(format!(
+                    "No encryption in image header, but options specified format '{format}'"
+                ))),
+            };
+        }
+        CryptMethod::Aes => "aes",
+        CryptMethod::Luks => "luks",
+        CryptMethod::Unknown(number) => {
+            return Err(Error::unsupported(format!(
+                "Unsupported encryption method {number}"
+            )));
+        }
+    };
+    match format {
+        Some(format) if format != named => Err(Error::caller(format!(
+            "Header reported '{named}' encryption format but options specify '{format}'"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn unlock(file: &HostFile, place: CryptoHeader, options: &Qcow2OpenOptions) -> Result<Encryption> {
+    let read = |offset: u64, buffer: &mut [u8]| file.read_at(place.offset.plus(offset)?, buffer);
+    let volume = open_volume(
+        &read,
+        options.key.as_ref(),
+        &UnlockOptions {
+            observer: options.iv_observer.clone(),
+            option_prefix: "encrypt.",
+            ..UnlockOptions::default()
+        },
+    )?;
+    Ok(Encryption::luks(volume.cipher))
+}
+
+/// The payload's cipher (qcow2 §5 rows 25–26).
+fn choose_encryption(
+    header: &Header,
+    extensions: &Extensions,
+    luks: Option<Encryption>,
+    options: &Qcow2OpenOptions,
+) -> Result<Option<Encryption>> {
+    match header.crypt_method {
+        CryptMethod::Aes if !options.no_io => {
+            let key = options.key.as_ref().ok_or_else(|| {
+                Error::key("Parameter 'encrypt.key-secret' is required for cipher")
+            })?;
+            let cipher = legacy_aes(key, options.iv_observer.clone())?;
+            Ok(Some(Encryption::legacy_aes(cipher)))
+        }
+        CryptMethod::Luks if extensions.crypto.is_none() => {
+            Err(Error::invalid("Missing CRYPTO header for crypt method 2"))
+        }
+        _ => Ok(luks),
+    }
+}
+
+/// What an open has read.
+struct Loaded {
+    file: HostFile,
+    header: Header,
+    geometry: Geometry,
+    extensions: Extensions,
+    backing_name: Option<Vec<u8>>,
+    size: u64,
+    l1: Vec<L1Entry>,
+    refcount_table: Vec<u64>,
+}
+
+impl Loaded {
+    fn into_metadata(self, options: &Qcow2OpenOptions) -> Metadata {
+        let table_bytes = self.geometry.cluster_bytes();
+        let l2_budget = options.l2_cache_size.unwrap_or(L2_CACHE_BYTES);
+        let refcount_budget = options.refcount_cache_size.unwrap_or(REFCOUNT_CACHE_BYTES);
+        let lazy_refcounts = options.writable
+            && options
+                .lazy_refcounts
+                .unwrap_or_else(|| Metadata::header_is_lazy(&self.header));
+        Metadata {
+            file: self.file,
+            geometry: self.geometry,
+            header: self.header,
+            extensions: self.extensions,
+            backing_name: self.backing_name,
+            size: self.size,
+            l1: self.l1,
+            refcount_table: self.refcount_table,
+            l2_tables: TableCache::new(l2_budget, table_bytes),
+            refcount_blocks: TableCache::new(refcount_budget, table_bytes),
+            free_index: HostCluster::new(0),
+            freed: HashSet::new(),
+            discards: Vec::new(),
+            compressed_end: None,
+            discard_policy: DiscardPolicy {
+                request: options
+                    .pass_discard_request
+                    .unwrap_or(options.discard_unmap),
+                snapshot: options.pass_discard_snapshot.unwrap_or(true),
+                other: options.pass_discard_other.unwrap_or(false),
+            },
+            discard_no_unref: options.discard_no_unref,
+            lazy_refcounts,
+            writable: options.writable,
+            notices: options.notices.clone(),
+            overlap_checks: overlap_checks(options).unwrap_or_default(),
+            active_l2_clusters: BTreeSet::new(),
+            refcount_block_clusters: BTreeSet::new(),
+            inactive_l1: Vec::new(),
+            snapshot_table_bytes: 0,
+            freed_generation: 0,
+            corruption_reported: false,
+            dead: false,
+        }
+    }
+}

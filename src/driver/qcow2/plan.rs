@@ -1,0 +1,211 @@
+//! A write is prepared, its data is written, then its mapping is committed.
+
+use super::metadata::{FreeReason, Metadata};
+use super::overlap::Area;
+use super::tables::TableKind;
+use crate::base::{GuestOffset, HostOffset, Result};
+use crate::format::qcow2::lookup::Hex;
+use crate::format::qcow2::{Cluster, L2Entry};
+
+/// Where a run of guest bytes goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WritePlan {
+    /// First guest byte.
+    pub(super) guest: GuestOffset,
+    /// Where it goes.
+    pub(super) host: HostOffset,
+    /// Bytes, contiguous in the file.
+    pub(super) length: u64,
+    /// The clusters whose mapping changes; `None` for a write in place.
+    pub(super) change: Option<MappingChange>,
+}
+
+/// Clusters that get a new mapping once their data is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MappingChange {
+    /// Guest offset of the first cluster.
+    pub(super) first: GuestOffset,
+    /// Where it will be.
+    pub(super) host: HostOffset,
+    /// Number of clusters.
+    pub(super) clusters: u64,
+    /// The clusters were allocated by this plan (otherwise a zero cluster's own place is used).
+    pub(super) allocated: bool,
+    /// What the first cluster's other bytes read as.
+    pub(super) head: Surroundings,
+    /// What the last cluster's other bytes read as.
+    pub(super) tail: Surroundings,
+}
+
+/// What the bytes around a partial write read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surroundings {
+    /// Zeros.
+    Zero,
+    /// The backing node's content.
+    Backing,
+    /// This image's content.
+    Stored,
+}
+
+impl Surroundings {
+    const fn of(cluster: Cluster) -> Self {
+        match cluster {
+            Cluster::Unallocated => Self::Backing,
+            Cluster::ZeroPlain | Cluster::ZeroAllocated(_) => Self::Zero,
+            Cluster::Normal(_) | Cluster::Compressed(_) => Self::Stored,
+        }
+    }
+}
+
+/// How a cluster takes a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    InPlace(HostOffset),
+    /// A zero cluster whose own place is used.
+    Revive(HostOffset),
+    New,
+}
+
+impl Way {
+    fn of(cluster: Cluster, entry: L2Entry) -> Self {
+        match cluster {
+            Cluster::Normal(host) if entry.copied() => Self::InPlace(host),
+            Cluster::ZeroAllocated(host) if entry.copied() => Self::Revive(host),
+            _ => Self::New,
+        }
+    }
+
+    /// Whether a cluster `distance` bytes further on goes the same way, contiguously.
+    fn continues(self, next: Self, distance: u64) -> bool {
+        match (self, next) {
+            (Self::InPlace(first), Self::InPlace(next))
+            | (Self::Revive(first), Self::Revive(next)) => {
+                next.bytes() == first.bytes().saturating_add(distance)
+            }
+            (Self::New, Self::New) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Metadata {
+    /// Decides where the next bytes of a write go: the longest run of one way, inside one L2 table.
+    pub(super) fn prepare_write(&mut self, offset: GuestOffset, length: u64) -> Result<WritePlan> {
+        let table = self.writable_l2(offset)?;
+        let geometry = self.geometry;
+        let cluster_size = geometry.cluster_size();
+        let index = geometry.l2_index(offset);
+        let in_cluster = geometry.in_cluster(offset);
+        let wanted = (in_cluster + length).div_ceil(cluster_size);
+        let limit = wanted.min(geometry.l2_entries() - index as u64);
+        let way_at = |metadata: &mut Self, at: usize| -> Result<(Way, Cluster)> {
+            let entry = metadata.l2_entry(table, at)?;
+            let cluster = entry.cluster(&geometry);
+            Ok((Way::of(cluster, entry), cluster))
+        };
+        let (way, first_cluster) = way_at(self, index)?;
+        let mut last_cluster = first_cluster;
+        let mut clusters = 1;
+        while clusters < limit {
+            let at = index + usize::try_from(clusters).unwrap_or(0);
+            let (next, cluster) = way_at(self, at)?;
+            if !way.continues(next, clusters * cluster_size) {
+                break;
+            }
+            last_cluster = cluster;
+            clusters += 1;
+        }
+        let first = offset.align_down(cluster_size);
+        let (host, allocated) = match way {
+            Way::InPlace(host) | Way::Revive(host) => {
+                self.require_aligned(host, first)?;
+                (host, false)
+            }
+            Way::New => (self.allocate_data(clusters)?, true),
+        };
+        self.guard_write(host, clusters * cluster_size, Area::Data)?;
+        let length = length.min(clusters * cluster_size - in_cluster);
+        let change = (!matches!(way, Way::InPlace(_))).then_some(MappingChange {
+            first,
+            host,
+            clusters,
+            allocated,
+            head: Surroundings::of(first_cluster),
+            tail: Surroundings::of(last_cluster),
+        });
+        Ok(WritePlan {
+            guest: offset,
+            host: host.plus(in_cluster)?,
+            length,
+            change,
+        })
+    }
+
+    fn require_aligned(&mut self, host: HostOffset, guest: GuestOffset) -> Result<()> {
+        if host.is_aligned(self.geometry.cluster_size()) {
+            return Ok(());
+        }
+        Err(self.mark_corrupt(&format!(
+            "Data cluster offset {} unaligned (guest offset: {})",
+            Hex(host.bytes()),
+            Hex(guest.bytes())
+        )))
+    }
+
+    /// Clusters for guest data.
+    fn allocate_data(&mut self, clusters: u64) -> Result<HostOffset> {
+        let host = self.allocate_clusters(clusters)?;
+        if host == HostOffset::ZERO {
+            return Err(
+                self.mark_corrupt("Preventing invalid allocation of data cluster at offset 0")
+            );
+        }
+        Ok(host)
+    }
+
+    /// Points the mapping at the written clusters and frees what they replace. `copied`: data was moved here, so
+    /// it must be durable before the mapping (qcow2 §11). A mapping that can't be changed gives the clusters back.
+    pub(super) fn commit_write(&mut self, change: &MappingChange, copied: bool) -> Result<()> {
+        let table = match self.writable_l2(change.first) {
+            Ok(table) => table,
+            Err(error) => {
+                self.abandon_write(change);
+                return Err(error);
+            }
+        };
+        let geometry = self.geometry;
+        let index = geometry.l2_index(change.first);
+        let count = usize::try_from(change.clusters).unwrap_or(usize::MAX);
+        if copied {
+            self.require_file_first(TableKind::L2);
+        }
+        let mut replaced = Vec::new();
+        let changed = self.change_l2(table, index, count, |step, old| {
+            let host = change
+                .host
+                .saturating_plus(step as u64 * geometry.cluster_size());
+            if change.allocated
+                && old.cluster(&geometry) != Cluster::Unallocated
+                && old != L2Entry::ZERO_PLAIN
+            {
+                replaced.push(old);
+            }
+            L2Entry::data(host)
+        });
+        if let Err(error) = changed {
+            self.abandon_write(change);
+            return Err(error);
+        }
+        self.free_entries(&replaced, FreeReason::Other)
+    }
+
+    /// Gives back what a plan allocated when its data could not be written.
+    pub(super) fn abandon_write(&mut self, change: &MappingChange) {
+        if change.allocated {
+            let first = self.geometry.host_cluster(change.host);
+            // The caller reports why the write failed; a failure to clean up leaks at worst.
+            let _ = self.free_clusters(first, change.clusters, FreeReason::Never);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Changing the length of the disk (qcow2 §14).
+
+use std::sync::atomic::Ordering;
+
+use super::discard::ClusterRange;
+use super::image::Qcow2;
+use super::metadata::{FreeReason, Metadata};
+use super::tables::TableKind;
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, HostOffset, Result};
+use crate::format::qcow2::{HostCluster, L1Entry, refcount};
+use crate::node::Preallocation;
+
+impl Qcow2 {
+    /// Grows or shrinks the disk.
+    pub(super) fn resize_disk(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        self.check_writable()?;
+        if !length.is_multiple_of(512) {
+            return Err(Error::caller("The new size must be a multiple of 512"));
+        }
+        let _own = self.ranges.own_all();
+        let mut metadata = self.metadata()?;
+        let old = metadata.size;
+        if metadata.header.snapshot_count > 0 && metadata.header.version < 3 {
+            return Err(Error::unsupported(
+                "Can't resize a v2 image which has snapshots",
+            ));
+        }
+        if length < old {
+            if preallocation != Preallocation::Off {
+                return Err(Error::caller(
+                    "Preallocation can't be used for shrinking an image",
+                ));
+            }
+            metadata.shrink(length)?;
+        } else {
+            let entries = metadata.geometry.l1_entries_for(length);
+            metadata
+                .grow_l1(entries, true)
+                .map_err(|error| error.prefixed("Failed to grow the L1 table: "))?;
+            metadata.preallocate_growth(old, length, preallocation)?;
+        }
+        metadata.size = length;
+        metadata.header.size = length;
+        metadata.flush()?;
+        metadata.write_size()?;
+        metadata.file.flush()?;
+        self.disk_size.store(length, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Metadata {
+    /// Drops everything behind the new end: guest clusters, L2 tables, empty refcount blocks, the file's tail.
+    fn shrink(&mut self, length: u64) -> Result<()> {
+        let geometry = self.geometry;
+        let cluster_size = geometry.cluster_size();
+        let first = length.next_multiple_of(cluster_size);
+        let end = self.size.next_multiple_of(cluster_size);
+        let range = ClusterRange {
+            first: GuestOffset::new(first),
+            clusters: end.saturating_sub(first) / cluster_size,
+        };
+        self.discard_range(range, false, FreeReason::Other)
+            .map_err(|error| error.prefixed("Failed to discard cropped clusters: "))?;
+        self.shrink_l1(geometry.l1_entries_for(length))
+            .map_err(|error| error.prefixed("Failed to reduce the number of L2 tables: "))?;
+        self.flush()?;
+        self.drop_empty_refcount_blocks()
+            .map_err(|error| error.prefixed("Failed to shrink the refcount table: "))?;
+        self.flush()?;
+        let file_end = geometry
+            .host_offset(self.last_used_cluster()?.step(1))
+            .bytes();
+        if file_end < self.file.length()? {
+            self.file.resize(file_end, Preallocation::Off)?;
+        }
+        Ok(())
+    }
+
+    /// Zeroes the entries from `kept` on and frees their tables; the table's length stays (errata 65).
+    fn shrink_l1(&mut self, kept: u64) -> Result<()> {
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        let dropped: Vec<L1Entry> = self.l1.get(kept..).unwrap_or_default().to_vec();
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        self.write_tables()?;
+        self.file.flush()?;
+        for entry in self.l1.iter_mut().skip(kept) {
+            *entry = L1Entry::EMPTY;
+        }
+        self.write_whole_l1()?;
+        self.file.flush()?;
+        for entry in dropped {
+            if let Some(table) = entry.l2_table() {
+                let cluster = self.geometry.host_cluster(table);
+                self.active_l2_clusters.remove(&cluster);
+                self.free_clusters(cluster, 1, FreeReason::Other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops refcount blocks that count nothing but themselves.
+    fn drop_empty_refcount_blocks(&mut self) -> Result<()> {
+        let per_block = self.geometry.refcount_block_entries();
+        let mut emptied = Vec::new();
+        for index in 0..self.refcount_table.len() as u64 {
+            let first = HostCluster::new(index.saturating_mul(per_block));
+            let Some(block) = self.refcount_block_of(first)? else {
+                continue;
+            };
+            self.load(TableKind::RefcountBlock, block)?;
+            let own = self.geometry.host_cluster(block);
+            let own_index = (self.geometry.refcount_table_index(own) == index)
+                .then(|| self.geometry.refcount_block_index(own));
+            let bytes = self.refcount_blocks.peek(block).ok_or_else(Error::eio)?;
+            let mut at = 0;
+            let mut empty = true;
+            while let Some(used) = refcount::next_used(&self.geometry, bytes, at) {
+                if Some(used) != own_index {
+                    empty = false;
+                    break;
+                }
+                at = used + 1;
+            }
+            if empty {
+                emptied.push((index, own));
+            }
+        }
+        for (index, block) in emptied {
+            self.drop_refcount_block(index, block)?;
+        }
+        Ok(())
+    }
+
+    fn drop_refcount_block(&mut self, index: u64, block: HostCluster) -> Result<()> {
+        let offset = self.geometry.host_offset(block);
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let place = self.header.refcount_table_offset.plus(index as u64 * 8)?;
+        self.file.write_at(place, &0_u64.to_be_bytes())?;
+        self.file.flush()?;
+        if let Some(entry) = self.refcount_table.get_mut(index) {
+            *entry = 0;
+        }
+        self.refcount_block_clusters.remove(&block);
+        self.refcount_blocks.forget(offset);
+        // A block that counted itself is gone with its count.
+        if self.refcount_block_of(block)?.is_some() {
+            self.free_clusters(block, 1, FreeReason::Other)?;
+        } else {
+            self.lower_free_index(block);
+        }
+        Ok(())
+    }
+
+    /// The last cluster with a count.
+    fn last_used_cluster(&mut self) -> Result<HostCluster> {
+        let per_block = self.geometry.refcount_block_entries();
+        for index in (0..self.refcount_table.len() as u64).rev() {
+            let first = HostCluster::new(index.saturating_mul(per_block));
+            let Some(block) = self.refcount_block_of(first)? else {
+                continue;
+            };
+            self.load(TableKind::RefcountBlock, block)?;
+            let bytes = self.refcount_blocks.peek(block).ok_or_else(Error::eio)?;
+            let mut last = None;
+            let mut at = 0;
+            while let Some(used) = refcount::next_used(&self.geometry, bytes, at) {
+                last = Some(used);
+                at = used + 1;
+            }
+            if let Some(last) = last {
+                return Ok(first.step(last as u64));
+            }
+        }
+        Err(Error::eio())
+    }
+
+    /// Reserves space for the new part of the disk.
+    fn preallocate_growth(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
+        match how {
+            Preallocation::Off => Ok(()),
+            Preallocation::Metadata | Preallocation::Falloc | Preallocation::Full => {
+                self.preallocate_range(old, new, how)
+            }
+        }
+    }
+
+    /// Maps every cluster of a range that has none, without writing data.
+    fn preallocate_range(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
+        let cluster_size = self.geometry.cluster_size();
+        let mut offset = GuestOffset::new(old);
+        let mut file_end = self.file.length()?;
+        while offset.bytes() < new {
+            let plan = self.prepare_write(offset, new - offset.bytes())?;
+            if let Some(change) = &plan.change {
+                self.commit_write(change, false)?;
+                let bytes = change.clusters * cluster_size;
+                let end = change.host.plus(bytes)?.bytes();
+                if how != Preallocation::Metadata && change.allocated {
+                    self.reserve(change.host, bytes, how)?;
+                }
+                file_end = file_end.max(end);
+            }
+            offset = offset.plus(plan.length)?;
+        }
+        if file_end > self.file.length()? {
+            self.file.resize(file_end, Preallocation::Off)?;
+        }
+        Ok(())
+    }
+
+    /// Reserves, or really writes, clusters of the file.
+    fn reserve(&self, host: HostOffset, bytes: u64, how: Preallocation) -> Result<()> {
+        if how == Preallocation::Falloc {
+            return self
+                .file
+                .write_zeroes(host, bytes, crate::node::ZeroFlags::empty());
+        }
+        let zeros = vec![0; 1 << 20];
+        let mut done = 0;
+        while done < bytes {
+            let piece = (bytes - done).min(zeros.len() as u64);
+            let length = usize::try_from(piece).map_err(|_| Error::bare(errno::EFBIG))?;
+            self.file.write_at(host.plus(done)?, &zeros[..length])?;
+            done += piece;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,269 @@
+//! Writing guest data.
+
+use super::image::Qcow2;
+use super::plan::{MappingChange, Surroundings, WritePlan};
+use crate::base::iv_sector::SECTOR_SIZE;
+use crate::base::{GuestOffset, HostOffset, Result};
+use crate::node::{Turn, ZeroFlags};
+
+/// Bytes to write: ciphering happens in place where the caller allows it.
+pub(super) enum Payload<'a> {
+    Shared(&'a [u8]),
+    Scratch(&'a mut [u8]),
+}
+
+impl Payload<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Scratch(bytes) => bytes,
+        }
+    }
+
+    /// The part that a plan covers.
+    fn piece(&mut self, start: usize, length: usize) -> Payload<'_> {
+        match self {
+            Self::Shared(bytes) => Payload::Shared(&bytes[start..start + length]),
+            Self::Scratch(bytes) => Payload::Scratch(&mut bytes[start..start + length]),
+        }
+    }
+}
+
+/// Up to this many bytes, a partial write and its surroundings go out as one piece.
+const MERGED_BYTES: u64 = 256 << 10;
+
+impl Qcow2 {
+    /// Writes to the disk.
+    pub(super) fn write_disk(&self, offset: GuestOffset, payload: Payload<'_>) -> Result<()> {
+        self.check_range(offset, payload.bytes().len() as u64)?;
+        self.write_anywhere(offset, payload, None)
+    }
+
+    /// Writes to the disk as one of a queue: only allocation happens inside the turn.
+    pub(super) fn write_disk_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &mut [u8],
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        self.check_range(offset, data.len() as u64)?;
+        self.write_anywhere(offset, Payload::Scratch(data), Some(turn))
+    }
+
+    /// Writes to the disk or to VM state.
+    pub(super) fn write_anywhere(
+        &self,
+        offset: GuestOffset,
+        payload: Payload<'_>,
+        turn: Option<&mut dyn Turn>,
+    ) -> Result<()> {
+        self.check_writable()?;
+        let length = payload.bytes().len();
+        if length == 0 {
+            return Ok(());
+        }
+        let cluster_size = self.geometry.cluster_size();
+        let _own = self.ranges.own(offset, length as u64, cluster_size);
+        let Some(_) = &self.encryption else {
+            return self.write_planned(offset, payload, turn);
+        };
+        let skip = usize::try_from(offset.within(SECTOR_SIZE as u64)).unwrap_or(0);
+        match payload {
+            Payload::Scratch(_) if skip == 0 && length.is_multiple_of(SECTOR_SIZE) => {
+                self.write_planned(offset, payload, turn)
+            }
+            payload => {
+                // A copy that may be ciphered in place, completed to whole sectors.
+                let start = offset.align_down(SECTOR_SIZE as u64);
+                let mut sectors = vec![0; (skip + length).next_multiple_of(SECTOR_SIZE)];
+                if skip != 0 {
+                    self.read_held(start, &mut sectors[..SECTOR_SIZE])?;
+                }
+                let end = skip + length;
+                if !end.is_multiple_of(SECTOR_SIZE) {
+                    let last = end / SECTOR_SIZE * SECTOR_SIZE;
+                    let guest = start.plus(last as u64)?;
+                    self.read_held(guest, &mut sectors[last..last + SECTOR_SIZE])?;
+                }
+                sectors[skip..end].copy_from_slice(payload.bytes());
+                self.write_planned(start, Payload::Scratch(&mut sectors), turn)
+            }
+        }
+    }
+
+    fn write_planned(
+        &self,
+        offset: GuestOffset,
+        payload: Payload<'_>,
+        turn: Option<&mut dyn Turn>,
+    ) -> Result<()> {
+        match turn {
+            None => self.write_run_by_run(offset, payload),
+            Some(turn) => self.write_all_planned(offset, payload, turn),
+        }
+    }
+
+    /// Plans, writes and commits one run after the other.
+    fn write_run_by_run(&self, offset: GuestOffset, mut payload: Payload<'_>) -> Result<()> {
+        let total = payload.bytes().len();
+        let mut done = 0;
+        while done < total {
+            let guest = offset.plus(done as u64)?;
+            let plan = self
+                .metadata()?
+                .prepare_write(guest, (total - done) as u64)?;
+            let length = usize::try_from(plan.length).unwrap_or(usize::MAX);
+            self.carry_out(&plan, payload.piece(done, length))?;
+            done += length;
+        }
+        Ok(())
+    }
+
+    /// Plans everything, passes the turn on, then writes and commits.
+    fn write_all_planned(
+        &self,
+        offset: GuestOffset,
+        mut payload: Payload<'_>,
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        let total = payload.bytes().len();
+        turn.wait()?;
+        let mut plans = Vec::new();
+        let mut planned = 0;
+        while planned < total {
+            let guest = offset.plus(planned as u64)?;
+            let plan = self
+                .metadata()
+                .and_then(|mut metadata| metadata.prepare_write(guest, (total - planned) as u64));
+            match plan {
+                Ok(plan) => {
+                    planned += usize::try_from(plan.length).unwrap_or(usize::MAX);
+                    plans.push(plan);
+                }
+                Err(error) => {
+                    self.abandon_all(&plans);
+                    return Err(error);
+                }
+            }
+        }
+        turn.pass();
+        let mut done = 0;
+        for (index, plan) in plans.iter().enumerate() {
+            let length = usize::try_from(plan.length).unwrap_or(usize::MAX);
+            if let Err(error) = self.carry_out(plan, payload.piece(done, length)) {
+                self.abandon_all(plans.get(index + 1..).unwrap_or_default());
+                return Err(error);
+            }
+            done += length;
+        }
+        Ok(())
+    }
+
+    fn abandon_all(&self, plans: &[WritePlan]) {
+        let mut metadata = self.metadata_even_if_dead();
+        for change in plans.iter().filter_map(|plan| plan.change.as_ref()) {
+            metadata.abandon_write(change);
+        }
+    }
+
+    /// Writes one run's data and commits its mapping.
+    fn carry_out(&self, plan: &WritePlan, piece: Payload<'_>) -> Result<()> {
+        let Some(change) = &plan.change else {
+            return self.store(plan.guest, plan.host, piece);
+        };
+        match self.store_with_surroundings(plan, change, piece) {
+            Ok(copied) => self.metadata()?.commit_write(change, copied),
+            Err(error) => {
+                self.abandon_all(std::slice::from_ref(plan));
+                Err(error)
+            }
+        }
+    }
+
+    /// Encrypts and writes bytes that belong at `guest` to their place.
+    fn store(&self, guest: GuestOffset, host: HostOffset, piece: Payload<'_>) -> Result<()> {
+        match (piece, &self.encryption) {
+            (Payload::Shared(bytes), None) => self.file.write_at(host, bytes),
+            (Payload::Scratch(bytes), None) => self.file.write_at_in_place(host, bytes),
+            (Payload::Scratch(bytes), Some(encryption)) => {
+                encryption.encrypt(guest, host, bytes);
+                self.file.write_at_in_place(host, bytes)
+            }
+            (Payload::Shared(bytes), Some(encryption)) => {
+                let mut bytes = bytes.to_vec();
+                encryption.encrypt(guest, host, &mut bytes);
+                self.file.write_at_in_place(host, &mut bytes)
+            }
+        }
+    }
+
+    /// Writes a run whose clusters are new, with the rest of its first and last cluster. True when bytes that were
+    /// stored elsewhere were copied.
+    fn store_with_surroundings(
+        &self,
+        plan: &WritePlan,
+        change: &MappingChange,
+        piece: Payload<'_>,
+    ) -> Result<bool> {
+        let total = change.clusters * self.geometry.cluster_size();
+        let head = plan.guest.distance_from(change.first);
+        let tail = total - head - plan.length;
+        if head == 0 && tail == 0 {
+            self.store(plan.guest, plan.host, piece)?;
+            return Ok(false);
+        }
+        let tail_guest = plan.guest.plus(plan.length)?;
+        let head_zero = head == 0 || self.reads_zero(change.head, change.first, head)?;
+        let tail_zero = tail == 0 || self.reads_zero(change.tail, tail_guest, tail)?;
+        let copied = !(head_zero && tail_zero);
+        if total <= MERGED_BYTES {
+            let mut whole = vec![0; usize::try_from(total).unwrap_or(0)];
+            let start = usize::try_from(head).unwrap_or(0);
+            let end = start + piece.bytes().len();
+            if !head_zero {
+                self.read_held(change.first, &mut whole[..start])?;
+            }
+            whole[start..end].copy_from_slice(piece.bytes());
+            if !tail_zero {
+                self.read_held(tail_guest, &mut whole[end..])?;
+            }
+            self.store(change.first, change.host, Payload::Scratch(&mut whole))?;
+            return Ok(copied);
+        }
+        self.store_surrounding(change.first, change.host, head, head_zero)?;
+        self.store(plan.guest, plan.host, piece)?;
+        let tail_host = plan.host.plus(plan.length)?;
+        self.store_surrounding(tail_guest, tail_host, tail, tail_zero)?;
+        Ok(copied)
+    }
+
+    /// Writes what surrounds a partial write in a new cluster.
+    fn store_surrounding(
+        &self,
+        guest: GuestOffset,
+        host: HostOffset,
+        length: u64,
+        zero: bool,
+    ) -> Result<()> {
+        if length == 0 {
+            return Ok(());
+        }
+        if zero && self.encryption.is_none() {
+            return self.file.write_zeroes(host, length, ZeroFlags::empty());
+        }
+        // At most a cluster, 2 MiB.
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        if !zero {
+            self.read_held(guest, &mut bytes)?;
+        }
+        self.store(guest, host, Payload::Scratch(&mut bytes))
+    }
+
+    fn reads_zero(&self, around: Surroundings, guest: GuestOffset, length: u64) -> Result<bool> {
+        match around {
+            Surroundings::Zero => Ok(true),
+            Surroundings::Stored => Ok(false),
+            Surroundings::Backing => Ok(self.backing_bytes(guest, length)? == 0),
+        }
+    }
+}
