@@ -146,3 +146,6 @@ impl SectorCipher for RunCipher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
