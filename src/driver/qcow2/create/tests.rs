@@ -166,3 +166,70 @@ fn images_are_the_real_tools_byte_for_byte() {
 
 /// Random combinations compared.
 const CASES: usize = 48;
+
+/// The parts of a sparse file that hold data, with zeros between left out.
+fn data_of(path: &std::path::Path) -> Vec<(u64, Vec<u8>)> {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    let mut parts = vec![(length, Vec::new())];
+    let mut at = 0;
+    while let Ok(start) = rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(at)) {
+        at = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(start)).unwrap();
+        let mut piece = start;
+        while piece < at {
+            let mut bytes = vec![0; 4096.min(usize::try_from(at - piece).unwrap())];
+            file.read_exact_at(&mut bytes, piece).unwrap();
+            if bytes.iter().any(|&byte| byte != 0) {
+                parts.push((piece, bytes));
+            }
+            piece += 4096;
+        }
+    }
+    parts
+}
+
+#[test]
+fn large_preallocated_images_are_the_real_tools_byte_for_byte() {
+    use crate::driver::file::{File, FileOptions};
+    let directory = tempfile::tempdir().unwrap();
+    let (theirs, ours) = (directory.path().join("real"), directory.path().join("ours"));
+    let metadata = "preallocation=metadata";
+    for (size, cluster_size, refcount_bits) in [
+        (1_100_u64 << 30, 2 << 20, 64_u64),
+        (2_100 << 30, 2 << 20, 16),
+        (20 << 30, 65_536, 64),
+        (2 << 30, 8192, 32),
+        (100 << 20, 1024, 1),
+    ] {
+        let o = format!("{metadata},cluster_size={cluster_size},refcount_bits={refcount_bits}");
+        let status = Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2", "-o", &o])
+            .arg(&theirs)
+            .arg(size.to_string())
+            .status();
+        if status.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            eprintln!("skipped(no qemu-img)");
+            return;
+        }
+        let options = Qcow2CreateOptions {
+            size,
+            cluster_size,
+            refcount_bits,
+            preallocation: Preallocation::Metadata,
+            ..Qcow2CreateOptions::default()
+        };
+        let file = File::open(
+            ours.to_str().unwrap(),
+            FileOptions {
+                writable: true,
+                create: true,
+                ..FileOptions::default()
+            },
+        );
+        let file = HostFile::new(Arc::new(file.unwrap()));
+        create(&file, &options, &|| unreachable!("no key is needed")).unwrap();
+        file.close().unwrap();
+        assert!(data_of(&ours) == data_of(&theirs), "{o} {size}");
+    }
+}
