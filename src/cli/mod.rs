@@ -3,3 +3,4 @@
 pub mod img;
 pub mod io;
 pub mod link;
+pub mod progress;

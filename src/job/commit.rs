@@ -43,7 +43,7 @@ pub fn run(commit: &Commit<'_>) -> Result<()> {
         target: commit.base,
         settings: &settings,
         progress: commit.progress,
-        salvaged: &|_, _| {},
+        salvaged: &|_, _, _| {},
     })
     .map_err(|failure| failure.error)?;
     commit.base.flush()?;

@@ -56,7 +56,7 @@ pub struct Comparison<'a> {
 }
 
 /// Bytes compared at a time.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: u64 = 2 << 20;
 /// Unit of reported differences.
 const SECTOR: usize = 512;
 
@@ -119,7 +119,7 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Verdict, Failure> {
             position: 0,
             known: [None; 2],
         }),
-        meter: Meter::start(comparison.progress, lengths[0].max(lengths[1])),
+        meter: Meter::new(comparison.progress, lengths[0].max(lengths[1])),
         first: Mutex::new(None),
         ended: AtomicBool::new(false),
     };
@@ -132,10 +132,7 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Verdict, Failure> {
     match job.first.into_inner() {
         Some((_, Event::Fails(failure))) => Err(failure),
         Some((_, Event::Differs(verdict))) => Ok(verdict),
-        None => {
-            job.meter.finish();
-            Ok(Verdict::Identical)
-        }
+        None => Ok(Verdict::Identical),
     }
 }
 

@@ -106,26 +106,28 @@ pub struct Conversion<'a> {
     pub settings: &'a Settings,
     /// Who is told how far it is.
     pub progress: &'a dyn Progress,
-    /// Who is told about each read error that salvaging passes over.
-    pub salvaged: &'a (dyn Fn(GuestOffset, &Error) + Sync),
+    /// Who is told about each error that salvaging passes over.
+    pub salvaged: &'a (dyn Fn(Step, GuestOffset, &Error) + Sync),
 }
 
-/// Bytes a worker copies at a time: the best of what was measured.
-const CHUNK: usize = 1 << 20;
-/// Longest chunk: zeros are looked for inside one chunk only.
-const CHUNK_MAX: usize = 2 << 20;
+/// Bytes a worker copies at a time. Zeros are looked for inside one chunk only.
+const CHUNK: usize = 2 << 20;
 
 /// Copies everything. The target is not flushed.
 pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
     let settings = conversion.settings;
-    let chunk = settings
-        .compressed_cluster
-        .unwrap_or_else(|| CHUNK.max(settings.zeroes.shortest()).min(CHUNK_MAX));
+    let chunk = settings.compressed_cluster.unwrap_or(CHUNK);
+    let plan = || plan::Plan::new(conversion, chunk);
+    let total = if settings.salvage || conversion.progress.wanted() {
+        plan().total()?
+    } else {
+        0
+    };
     let job = worker::Job {
         conversion,
-        plan: Mutex::new(plan::Plan::new(conversion.sources, settings, chunk)),
+        plan: Mutex::new(plan()),
         queue: queue::Queue::default(),
-        meter: Meter::start(conversion.progress, conversion.sources.length()),
+        meter: Meter::new(conversion.progress, total),
         pace: settings.rate.map(pace::Pace::new),
         sparseness: Sparseness::new(settings.zeroes.shortest()),
         chunk,
@@ -142,14 +144,11 @@ pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
     }
     match job.failure.into_inner() {
         Some(failure) => Err(failure),
-        None => {
-            job.meter.finish();
-            pad_compressed(conversion).map_err(|error| Failure {
-                step: Step::Writing,
-                offset: GuestOffset::new(conversion.sources.length()),
-                error,
-            })
-        }
+        None => pad_compressed(conversion).map_err(|error| Failure {
+            step: Step::Writing,
+            offset: GuestOffset::new(conversion.sources.length()),
+            error,
+        }),
     }
 }
 

@@ -6,6 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub trait Progress: Sync {
     /// `done` of `total` units are done.
     fn report(&self, done: u64, total: u64);
+
+    /// False when nobody listens, so that nobody has to count.
+    fn wanted(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody listens.
@@ -14,6 +19,10 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn report(&self, _done: u64, _total: u64) {}
+
+    fn wanted(&self) -> bool {
+        false
+    }
 }
 
 /// A counter that parallel workers share.
@@ -24,9 +33,8 @@ pub struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    /// Starts at 0 of `total`, and says so.
-    pub fn start(listener: &'a dyn Progress, total: u64) -> Self {
-        listener.report(0, total);
+    /// Starts at 0 of `total`.
+    pub fn new(listener: &'a dyn Progress, total: u64) -> Self {
         Self {
             listener,
             done: AtomicU64::new(0),
@@ -38,10 +46,5 @@ impl<'a> Meter<'a> {
     pub fn advance(&self, units: u64) {
         let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
         self.listener.report(done.min(self.total), self.total);
-    }
-
-    /// All is done.
-    pub fn finish(&self) {
-        self.listener.report(self.total, self.total);
     }
 }

@@ -42,7 +42,7 @@ pub struct Failure {
 }
 
 /// Bytes compared at a time, unless a cluster is longer.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: u64 = 2 << 20;
 /// The unit of formats without clusters.
 const CLUSTER_DEFAULT: u64 = 64 << 10;
 
@@ -71,7 +71,7 @@ pub fn run(rebase: &Rebase<'_>) -> Result<(), Failure> {
         cluster,
         length,
     };
-    let meter = Meter::start(rebase.progress, length);
+    let meter = Meter::new(rebase.progress, length);
     let mut buffers = Buffers::default();
     let mut position = 0;
     while position < length {
@@ -94,7 +94,6 @@ pub fn run(rebase: &Rebase<'_>) -> Result<(), Failure> {
         meter.advance(end - position);
         position = end;
     }
-    meter.finish();
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 pub mod arguments;
 pub mod dispatch;
 pub mod failure;
+pub mod format_options;
 pub mod help;
+pub mod images;
 pub mod session;
 
 mod commit;

@@ -1,7 +1,7 @@
 //! What is copied next.
 
 use super::super::sources::{Content, Sources};
-use super::{Failure, Settings, Step, Unwritten, Zeroes};
+use super::{Conversion, Failure, Step, Unwritten, Zeroes};
 use crate::base::{GuestOffset, Result};
 
 /// What a worker is to do with a piece of the disk.
@@ -24,11 +24,14 @@ pub(super) struct Piece {
     pub(super) ticket: u64,
 }
 
+/// What salvaging goes on behind.
+const SECTOR: u64 = 512;
 /// Longest piece that is zeroed at once, so that progress is seen.
 const ZERO_PIECE_MAX: u64 = 1 << 30;
 
 /// Walks over the sources and deals out pieces.
 pub(super) struct Plan<'a> {
+    conversion: &'a Conversion<'a>,
     sources: &'a Sources,
     position: u64,
     ticket: u64,
@@ -41,14 +44,16 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(sources: &'a Sources, settings: &Settings, chunk: usize) -> Self {
+    pub(super) fn new(conversion: &'a Conversion<'a>, chunk: usize) -> Self {
+        let settings = conversion.settings;
         let zero = match (settings.zeroes, settings.unwritten) {
             (Zeroes::AsData, _) => Some(Task::Fill),
             (Zeroes::Known | Zeroes::Found(_), Unwritten::Zeroes) => None,
             (Zeroes::Known | Zeroes::Found(_), Unwritten::Unknown) => Some(Task::Zero),
         };
         Self {
-            sources,
+            conversion,
+            sources: conversion.sources,
             position: 0,
             ticket: 0,
             known: None,
@@ -58,9 +63,17 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The next piece, and how many bytes before it need nothing.
-    pub(super) fn next(&mut self) -> Result<(u64, Option<Piece>), Failure> {
-        let from = self.position;
+    /// Bytes of all pieces.
+    pub(super) fn total(mut self) -> Result<u64, Failure> {
+        let mut total = 0;
+        while let Some(piece) = self.next()? {
+            total += piece.length;
+        }
+        Ok(total)
+    }
+
+    /// The next piece.
+    pub(super) fn next(&mut self) -> Result<Option<Piece>, Failure> {
         while self.position < self.sources.length() {
             let (content, end) = self.run()?;
             let task = match content {
@@ -82,12 +95,11 @@ impl<'a> Plan<'a> {
                 length: end.min(border) - self.position,
                 ticket: self.ticket,
             };
-            let skipped = self.position - from;
             self.ticket += 1;
             self.position += piece.length;
-            return Ok((skipped, Some(piece)));
+            return Ok(Some(piece));
         }
-        Ok((self.position - from, None))
+        Ok(None)
     }
 
     /// The run that starts at the position: joined from extents of one content, up to the end of a chunk at least.
@@ -141,14 +153,21 @@ impl<'a> Plan<'a> {
             return Ok((content, end));
         }
         let offset = GuestOffset::new(position);
-        let (content, length) = self
+        match self
             .sources
             .content(offset, self.sources.length() - position)
-            .map_err(|error| Failure {
+        {
+            Ok((content, length)) => Ok((content, position + length)),
+            Err(error) if self.conversion.settings.salvage => {
+                // Reading will show how bad it is, sector by sector.
+                (self.conversion.salvaged)(Step::Status, offset, &error);
+                Ok((Content::Data, position + SECTOR))
+            }
+            Err(error) => Err(Failure {
                 step: Step::Status,
                 offset,
                 error,
-            })?;
-        Ok((content, position + length))
+            }),
+        }
     }
 }

@@ -31,7 +31,7 @@ fn convert(parts: &[Vec<u8>], before: Vec<u8>, settings: &Settings) -> Result<Ve
         target: &target,
         settings,
         progress: &Silent,
-        salvaged: &|_, _| {},
+        salvaged: &|_, _, _| {},
     })?;
     Ok(memory.snapshot())
 }
@@ -88,7 +88,7 @@ fn a_full_target_is_a_write_error_at_the_first_place_that_does_not_fit() {
         target: &target,
         settings: &settings(),
         progress: &Silent,
-        salvaged: &|_, _| {},
+        salvaged: &|_, _, _| {},
     })
     .expect_err("does not fit");
     assert_eq!(failure.step, Step::Writing);

@@ -54,11 +54,7 @@ impl Job<'_> {
 
     /// Copies the next piece; false when there is none.
     fn step(&self, buffer: &mut [u8]) -> Result<bool, Failure> {
-        let (skipped, piece) = self.plan.lock().next()?;
-        if skipped > 0 {
-            self.meter.advance(skipped);
-        }
-        let Some(piece) = piece else {
+        let Some(piece) = self.plan.lock().next()? else {
             return Ok(false);
         };
         let settings = self.conversion.settings;
@@ -103,7 +99,7 @@ impl Job<'_> {
                 for (index, sector) in data.chunks_mut(SECTOR).enumerate() {
                     let offset = piece.offset.saturating_plus((index * SECTOR) as u64);
                     if let Err(error) = sources.read_at(offset, sector) {
-                        (self.conversion.salvaged)(offset, &error);
+                        (self.conversion.salvaged)(Step::Reading, offset, &error);
                         sector.fill(0);
                     }
                 }

@@ -1,0 +1,206 @@
+//! The target of `convert`: made, or found.
+
+use serde_json::Value;
+
+use super::super::failure::Failure;
+use super::super::images::{self, Operand};
+use super::super::session::Session;
+use super::options::Options;
+use crate::base::{Error, GuestOffset};
+use crate::graph::{
+    CacheMode, CreateRequest, Environment, ImageArgument, OpenFlags, OptionTree, create, open,
+};
+use crate::job::convert::Unwritten;
+use crate::job::sources::Sources;
+use crate::node::SharedNode;
+
+/// Formats that can be written compressed.
+const COMPRESSIBLE: &[&str] = &["qcow", "qcow2"];
+/// Formats that can lie on a backing file.
+const OVERLAYS: &[&str] = &["qcow", "qcow2"];
+/// Formats that can be made here.
+const FORMATS: &[&str] = &["luks", "qcow", "qcow2", "raw"];
+
+/// Makes the target unless told not to, and opens it; tells what it holds before anything is written.
+pub(super) fn prepare(
+    session: &Session,
+    options: &Options,
+    environment: &Environment,
+    nodes: &[SharedNode],
+) -> Result<(SharedNode, Unwritten), Failure> {
+    let created = if options.no_create {
+        None
+    } else {
+        Some(creation(session, options, nodes)?)
+    };
+    if options.backing.is_some() && nodes.len() > 1 {
+        return Err(Failure::words(
+            "Having a backing file for the target makes no sense when concatenating multiple input images",
+        ));
+    }
+    refuse_bitmaps(options, nodes)?;
+    let cache = match &options.target_cache {
+        Some(name) => images::target_cache(name)?,
+        None => CacheMode::Unsafe,
+    };
+    let flags = OpenFlags {
+        writable: true,
+        cache,
+        ..OpenFlags::default()
+    };
+    let Some(request) = created else {
+        let operand = Operand {
+            name: &options.target,
+            format: (!options.target_image_opts).then(|| target_format(options)),
+            image_opts: options.target_image_opts,
+        };
+        let node = operand.open(flags, environment)?;
+        if options.compressed && !COMPRESSIBLE.contains(&node.driver()) {
+            return Err(uncompressible());
+        }
+        let unwritten = if options.target_is_zero {
+            Unwritten::Zeroes
+        } else {
+            Unwritten::Unknown
+        };
+        return Ok((node, unwritten));
+    };
+    create(&request, environment).map_err(|error| {
+        let (name, format) = (&request.filename, &request.format);
+        error.prefixed(format!("{name}: error while converting {format}: "))
+    })?;
+    let encrypted = is_encrypted(&request.options) || request.format == "luks";
+    let image = ImageArgument::Created {
+        options: run_time_options(&request.options),
+        name: request.filename,
+        format: request.format,
+    };
+    let node = open(&image, flags, environment)?;
+    let unwritten = unwritten(&node, encrypted)?;
+    Ok((node, unwritten))
+}
+
+fn target_format(options: &Options) -> &str {
+    options.target_format.as_deref().unwrap_or("raw")
+}
+
+fn uncompressible() -> Failure {
+    Failure::words("Compression not supported for this file format")
+}
+
+/// What is to be made, refused where it contradicts itself.
+fn creation(
+    session: &Session,
+    options: &Options,
+    nodes: &[SharedNode],
+) -> Result<CreateRequest, Failure> {
+    let format = target_format(options);
+    if !FORMATS.contains(&format) {
+        return Err(Failure::words(format!("Unknown file format '{format}'")));
+    }
+    let Some(mut tree) = options.target_options.parse(session) else {
+        return Err(Failure::words("-o help is answered before"));
+    };
+    tree.set("size", Sources::join(nodes)?.length());
+    for (name, value) in [
+        ("backing_file", &options.backing),
+        ("backing_fmt", &options.backing_format),
+    ] {
+        if let Some(value) = value {
+            if !OVERLAYS.contains(&format) && name == "backing_file" {
+                return Err(Failure::words(format!(
+                    "Backing file not supported for file format '{format}'"
+                )));
+            }
+            tree.set(name, value.as_str());
+        }
+    }
+    if tree.lookup("backing_file").is_some() && tree.lookup("backing_fmt").is_none() {
+        return Err(Failure::words(
+            "Use of backing file requires explicit backing format",
+        ));
+    }
+    if options.compressed {
+        refuse_compression(format, &tree)?;
+    }
+    Ok(CreateRequest {
+        format: format.to_owned(),
+        filename: options.target.clone(),
+        options: tree,
+        unsafe_backing: true,
+    })
+}
+
+fn refuse_compression(format: &str, tree: &OptionTree) -> Result<(), Failure> {
+    if !COMPRESSIBLE.contains(&format) {
+        return Err(uncompressible());
+    }
+    if is_encrypted(tree) {
+        return Err(Failure::words(
+            "Compression and encryption not supported at the same time",
+        ));
+    }
+    if tree
+        .lookup("preallocation")
+        .is_some_and(|mode| mode != "off")
+    {
+        return Err(Failure::words(
+            "Compression and preallocation not supported at the same time",
+        ));
+    }
+    Ok(())
+}
+
+fn is_encrypted(tree: &OptionTree) -> bool {
+    tree.lookup("encrypt.format").is_some()
+        || tree
+            .lookup("encryption")
+            .is_some_and(|value| value == "on" || *value == Value::Bool(true))
+}
+
+/// The part of `-o` that opening needs again.
+fn run_time_options(tree: &OptionTree) -> OptionTree {
+    let mut options = OptionTree::default();
+    for (name, value) in tree.iter() {
+        if name == "key-secret" || name == "encrypt.key-secret" {
+            options.set(name, value.clone());
+        }
+    }
+    options
+}
+
+/// What a target that was just made reads as.
+fn unwritten(node: &SharedNode, encrypted: bool) -> Result<Unwritten, Error> {
+    let length = node.length()?;
+    // Space that was reserved holds zeros, which a cipher turns into something else (errata 11, 25).
+    let garbage = encrypted && length > 0 && node.extent(GuestOffset::ZERO, length)?.allocated;
+    Ok(if garbage || node.backing().is_some() {
+        Unwritten::Unknown
+    } else {
+        Unwritten::Zeroes
+    })
+}
+
+fn refuse_bitmaps(options: &Options, nodes: &[SharedNode]) -> Result<(), Failure> {
+    if !options.bitmaps {
+        return Ok(());
+    }
+    let [node] = nodes else {
+        return Err(Failure::words(
+            "Copying bitmaps only possible with single source",
+        ));
+    };
+    if node.driver() != "qcow2" {
+        return Err(Failure::words("Source lacks bitmap support"));
+    }
+    let specific = node.info()?.specific;
+    let has_bitmaps = specific.is_some_and(|(_, data)| {
+        data.get("bitmaps")
+            .and_then(Value::as_array)
+            .is_some_and(|bitmaps| !bitmaps.is_empty())
+    });
+    if has_bitmaps {
+        return Err(Error::unsupported("Copying bitmaps is not built yet").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! Opening the images that a subcommand was given.
+
+use super::failure::Failure;
+use super::session::image_argument;
+use crate::base::Error;
+use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, open};
+use crate::node::SharedNode;
+
+/// An image as an operand and its options name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// The operand.
+    pub name: &'a str,
+    /// `-f` or its like.
+    pub format: Option<&'a str>,
+    /// `--image-opts`.
+    pub image_opts: bool,
+}
+
+impl Operand<'_> {
+    /// Opens it; an operand made of options is named in messages as it was given.
+    pub fn open(self, flags: OpenFlags, environment: &Environment) -> Result<SharedNode, Failure> {
+        let image = image_argument(self.name, self.format, self.image_opts)?;
+        open(&image, flags, environment)
+            .map_err(|error| match image {
+                ImageArgument::Options(_) => {
+                    error.prefixed(format!("Could not open '{}': ", self.name))
+                }
+                ImageArgument::File { .. } | ImageArgument::Created { .. } => error,
+            })
+            .map_err(Failure::from)
+    }
+}
+
+/// The cache mode of a `-t`, or its words.
+pub fn target_cache(name: &str) -> Result<CacheMode, Error> {
+    super::session::cache_mode(name)
+        .ok_or_else(|| Error::caller(format!("Invalid cache option: {name}")))
+}
+
+/// The cache mode of a `-T`, or its words.
+pub fn source_cache(name: &str) -> Result<CacheMode, Error> {
+    super::session::cache_mode(name)
+        .ok_or_else(|| Error::caller(format!("Invalid source cache option: {name}")))
+}
+
+/// Worker threads of a job that is not told otherwise: one for each core, two at least so that reading and
+/// writing overlap.
+pub fn workers() -> usize {
+    std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .clamp(2, 16)
+}

@@ -1,0 +1,70 @@
+//! `-p`: how far a job is, on standard output, in the real tool's form.
+
+use std::io::Write;
+use std::sync::Mutex;
+
+use crate::job::progress::Progress;
+
+/// Prints `    (12.50/100%)` over itself.
+pub struct Printer {
+    on: bool,
+    /// Percent that have to pass until the next line.
+    step: f64,
+    shown: Mutex<f64>,
+}
+
+impl Printer {
+    /// A printer that says 0 now, or nothing ever.
+    pub fn start(on: bool, step: f64) -> Self {
+        let printer = Self {
+            on,
+            step,
+            shown: Mutex::new(0.0),
+        };
+        printer.print(0.0);
+        printer
+    }
+
+    /// All is done.
+    pub fn finish(&self) {
+        self.print(100.0);
+    }
+
+    fn print(&self, percent: f64) {
+        if self.on {
+            let mut output = std::io::stdout().lock();
+            let _ = write!(output, "    ({percent:3.2}/100%)\r").and_then(|()| output.flush());
+        }
+    }
+}
+
+impl Progress for Printer {
+    fn report(&self, done: u64, total: u64) {
+        if total == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
+        let percent = done as f64 / total as f64 * 100.0;
+        let Ok(mut shown) = self.shown.lock() else {
+            return;
+        };
+        if percent >= *shown + self.step || (done == total && *shown < 100.0) {
+            *shown = percent;
+            self.print(percent);
+        }
+    }
+
+    fn wanted(&self) -> bool {
+        self.on
+    }
+}
+
+impl Drop for Printer {
+    /// The line ends however the job ended.
+    fn drop(&mut self) {
+        if self.on {
+            let mut output = std::io::stdout().lock();
+            let _ = output.write_all(b"\n").and_then(|()| output.flush());
+        }
+    }
+}
