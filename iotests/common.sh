@@ -60,6 +60,28 @@ io_commands() {
     io -f "$IMAGE_FORMAT" "${arguments[@]}" "$file"
 }
 
+# Which layer of a chain has what, a line for each stretch: host offsets are left out and what lies side by side
+# is one, since a job may copy in any order. layers FILE
+layers() {
+    _show qemu-img map --output=json "$1"
+    "$QEMU_IMG" map -f "$IMAGE_FORMAT" --output=json "$1" 2>&1 | awk '
+        function tell() { if (seen) printf "%d..%d %s\n", from, to, kind }
+        match($0, /"start": [0-9]+/) {
+            start = substr($0, RSTART + 9, RLENGTH - 9) + 0
+            match($0, /"length": [0-9]+/)
+            length_ = substr($0, RSTART + 10, RLENGTH - 10) + 0
+            match($0, /"depth": .*"compressed": [a-z]+/)
+            now = substr($0, RSTART, RLENGTH)
+            gsub(/"/, "", now)
+            if (seen && now == kind && start == to) { to += length_; next }
+            tell()
+            seen = 1; from = start; to = start + length_; kind = now
+            next
+        }
+        { print }
+        END { tell() }'
+}
+
 # Bytes of a file in hexadecimal: peek FILE OFFSET COUNT
 peek() {
     od -A n -v -t x1 -w32 -j "$2" -N "$3" "$1"

@@ -45,7 +45,7 @@ const RULES: [(&str, &str); 13] = [
     ),
     (r#"("date-n?sec": )\d+"#, "${1}DATE"),
     // How often progress is shown depends on the time it takes; that it ends at 100 does not.
-    (r"(?:\s*\(\d+\.\d\d/100%\)\r)+", "    (PROGRESS/100%)\r"),
+    (r"(?: *\(\d+\.\d\d/100%\)\r)+", "    (PROGRESS/100%)\r"),
     (
         r"\b(qemu-(?:img|io)) version \d\S*(?: \([^)\n]*\))?",
         "$1 version VERSION",
@@ -53,10 +53,15 @@ const RULES: [(&str, &str); 13] = [
 ];
 
 impl Filter {
-    /// The filters for a test that runs in `directory`.
-    pub fn new(directory: &Path) -> Self {
+    /// The filters for a test that runs in `directory` with the tools in `tools`.
+    pub fn new(directory: &Path, tools: &Path) -> Self {
         let directory = regex::escape(&directory.to_string_lossy());
-        let paths = [(directory, "TEST_DIR")];
+        // Usage hints name the tool as it was called.
+        let tools = regex::escape(&tools.to_string_lossy());
+        let paths = [
+            (directory, "TEST_DIR"),
+            (format!("{tools}/(qemu-(?:img|io))\\b"), "$1"),
+        ];
         let rules = RULES.map(|(pattern, replacement)| (pattern.to_owned(), replacement));
         Self {
             rules: paths

@@ -196,7 +196,7 @@ pub fn print(
         .env("QEMU_IO", subject.tool("qemu-io"));
     let output = private.path().join("output");
     let (ending, output) = process::run(&mut command, &output, plan.time_limit)?;
-    let output = Filter::new(&directory).apply(&output);
+    let output = Filter::new(&directory, &subject.directory).apply(&output);
     let broken = |reason: String| Printed::Broken {
         reason,
         output: output.clone(),

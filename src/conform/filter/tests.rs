@@ -1,7 +1,11 @@
 use super::*;
 
 fn filtered(text: &str) -> String {
-    Filter::new(Path::new("/tmp/cow proof.1+1/x")).apply(text)
+    Filter::new(
+        Path::new("/tmp/cow proof.1+1/x"),
+        Path::new("/opt/their tools"),
+    )
+    .apply(text)
 }
 
 #[test]
@@ -11,6 +15,15 @@ fn the_private_directory_goes_wherever_it_stands() {
         "Could not open 'TEST_DIR/t.qcow2': No"
     );
     assert_eq!(filtered("/tmp/cow proof.111/x"), "/tmp/cow proof.111/x");
+}
+
+#[test]
+fn tools_go_by_their_names() {
+    assert_eq!(
+        filtered("Try '/opt/their tools/qemu-img info --help'"),
+        "Try 'qemu-img info --help'"
+    );
+    assert_eq!(filtered("/opt/their tools/other"), "/opt/their tools/other");
 }
 
 #[test]
@@ -108,8 +121,8 @@ fn snapshot_dates_go_and_columns_stay() {
 #[test]
 fn only_the_fact_of_progress_stays() {
     assert_eq!(
-        filtered("    (0.00/100%)\r    (50.00/100%)\r    (100.00/100%)\r\n"),
-        "    (PROGRESS/100%)\r\n"
+        filtered("a\n    (0.00/100%)\r    (50.00/100%)\r    (100.00/100%)\r\n"),
+        "a\n    (PROGRESS/100%)\r\n"
     );
 }
 
