@@ -10,6 +10,7 @@ pub mod l2_entry;
 pub mod layout;
 pub mod lookup;
 pub mod refcount;
+pub mod snapshot_table;
 
 pub use compressed_descriptor::CompressedDescriptor;
 pub use geometry::{Geometry, HostCluster};
