@@ -51,3 +51,23 @@ pub fn workers() -> usize {
         .map_or(2, std::num::NonZero::get)
         .clamp(2, 16)
 }
+
+/// `name` as an overlay's header would mean it: relative to the directory of the overlay.
+pub fn beside(overlay: &SharedNode, name: &str) -> String {
+    let of = overlay.filename();
+    if name.is_empty() || name.starts_with('/') || name.contains(':') || of.starts_with("json:") {
+        return name.to_owned();
+    }
+    match of.rfind('/') {
+        Some(slash) => format!("{}{name}", &of[..=slash]),
+        None => name.to_owned(),
+    }
+}
+
+/// Two names of one existing file.
+pub fn same_file(a: &str, b: &str) -> bool {
+    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
