@@ -21,6 +21,10 @@ mod refcount_growth;
 mod refcounts;
 mod resize;
 mod tables;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod vm_state;
 mod write;
 mod zero;

@@ -48,6 +48,14 @@ pub(super) enum Surroundings {
     Stored,
 }
 
+impl WritePlan {
+    /// The cluster of the file behind the run, when the run ends with a whole cluster.
+    pub(super) fn neighbour(&self, cluster_size: u64) -> Option<HostOffset> {
+        let end = self.host.saturating_plus(self.length);
+        end.is_aligned(cluster_size).then_some(end)
+    }
+}
+
 impl Surroundings {
     const fn of(cluster: Cluster) -> Self {
         match cluster {
@@ -91,7 +99,14 @@ impl Way {
 
 impl Metadata {
     /// Decides where the next bytes of a write go: the longest run of one way, inside one L2 table.
-    pub(super) fn prepare_write(&mut self, offset: GuestOffset, length: u64) -> Result<WritePlan> {
+    ///
+    /// `previous`: where the run before it in the same request ends; its neighbour is tried first (qcow2 §8).
+    pub(super) fn prepare_write(
+        &mut self,
+        offset: GuestOffset,
+        length: u64,
+        previous: Option<HostOffset>,
+    ) -> Result<WritePlan> {
         let table = self.writable_l2(offset)?;
         let geometry = self.geometry;
         let cluster_size = geometry.cluster_size();
@@ -122,7 +137,15 @@ impl Metadata {
                 self.require_aligned(host, first)?;
                 (host, false)
             }
-            Way::New => (self.allocate_data(clusters)?, true),
+            Way::New => {
+                let (host, found) = self.allocate_data(clusters, previous)?;
+                if found < clusters {
+                    let last = index + usize::try_from(found - 1).unwrap_or(0);
+                    last_cluster = way_at(self, last)?.1;
+                }
+                clusters = found;
+                (host, true)
+            }
         };
         self.guard_write(host, clusters * cluster_size, Area::Data)?;
         let length = length.min(clusters * cluster_size - in_cluster);
@@ -153,15 +176,25 @@ impl Metadata {
         )))
     }
 
-    /// Clusters for guest data.
-    fn allocate_data(&mut self, clusters: u64) -> Result<HostOffset> {
+    /// Clusters for guest data, and how many: fewer than asked for only next to `previous`.
+    fn allocate_data(
+        &mut self,
+        clusters: u64,
+        previous: Option<HostOffset>,
+    ) -> Result<(HostOffset, u64)> {
+        if let Some(neighbour) = previous {
+            let found = self.allocate_at(neighbour, clusters)?;
+            if found > 0 {
+                return Ok((neighbour, found));
+            }
+        }
         let host = self.allocate_clusters(clusters)?;
         if host == HostOffset::ZERO {
             return Err(
                 self.mark_corrupt("Preventing invalid allocation of data cluster at offset 0")
             );
         }
-        Ok(host)
+        Ok((host, clusters))
     }
 
     /// Points the mapping at the written clusters and frees what they replace. `copied`: data was moved here, so

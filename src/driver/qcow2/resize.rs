@@ -194,7 +194,7 @@ impl Metadata {
         let mut offset = GuestOffset::new(old);
         let mut file_end = self.file.length()?;
         while offset.bytes() < new {
-            let plan = self.prepare_write(offset, new - offset.bytes())?;
+            let plan = self.prepare_write(offset, new - offset.bytes(), None)?;
             if let Some(change) = &plan.change {
                 self.commit_write(change, false)?;
                 let bytes = change.clusters * cluster_size;

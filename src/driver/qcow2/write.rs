@@ -106,12 +106,15 @@ impl Qcow2 {
     /// Plans, writes and commits one run after the other.
     fn write_run_by_run(&self, offset: GuestOffset, mut payload: Payload<'_>) -> Result<()> {
         let total = payload.bytes().len();
+        let cluster_size = self.geometry.cluster_size();
         let mut done = 0;
+        let mut previous = None;
         while done < total {
             let guest = offset.plus(done as u64)?;
             let plan = self
                 .metadata()?
-                .prepare_write(guest, (total - done) as u64)?;
+                .prepare_write(guest, (total - done) as u64, previous)?;
+            previous = plan.neighbour(cluster_size);
             let length = usize::try_from(plan.length).unwrap_or(usize::MAX);
             self.carry_out(&plan, payload.piece(done, length))?;
             done += length;
@@ -129,14 +132,18 @@ impl Qcow2 {
         let total = payload.bytes().len();
         turn.wait()?;
         let mut plans = Vec::new();
+        let cluster_size = self.geometry.cluster_size();
         let mut planned = 0;
+        let mut previous = None;
         while planned < total {
             let guest = offset.plus(planned as u64)?;
+            let left = (total - planned) as u64;
             let plan = self
                 .metadata()
-                .and_then(|mut metadata| metadata.prepare_write(guest, (total - planned) as u64));
+                .and_then(|mut metadata| metadata.prepare_write(guest, left, previous));
             match plan {
                 Ok(plan) => {
+                    previous = plan.neighbour(cluster_size);
                     planned += usize::try_from(plan.length).unwrap_or(usize::MAX);
                     plans.push(plan);
                 }

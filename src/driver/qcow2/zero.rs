@@ -59,7 +59,7 @@ impl Qcow2 {
             Mapping::Unallocated => self.backing_reads_zero(first, visible)?,
             _ => false,
         };
-        if whole_is_zero && self.version >= 3 {
+        if whole_is_zero && (self.version >= 3 || self.backing_node().is_none()) {
             return self.zero_clusters(ClusterRange { first, clusters: 1 }, flags);
         }
         self.write_zero_bytes(offset, length, flags)
