@@ -2,5 +2,6 @@
 
 pub mod img;
 pub mod io;
+pub mod json;
 pub mod link;
 pub mod progress;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Choice};
 use super::failure::{Failure, Outcome};
 use super::session::Session;
-use super::{commit, compare, convert, create, dd, help, rebase};
+use super::{check, commit, compare, convert, create, dd, help, rebase};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -59,6 +59,7 @@ fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
 
 fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> Outcome {
     let run = match command {
+        "check" => check::run,
         "commit" => commit::run,
         "compare" => compare::run,
         "convert" => convert::run,

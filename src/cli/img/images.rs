@@ -20,7 +20,7 @@ pub struct Operand<'a> {
 impl Operand<'_> {
     /// Opens it; an operand made of options is named in messages as it was given.
     pub fn open(self, flags: OpenFlags, environment: &Environment) -> Result<SharedNode, Failure> {
-        let image = image_argument(self.name, self.format, self.image_opts)?;
+        let image = image_argument(self.name, self.format, self.image_opts, environment)?;
         open(&image, flags, environment)
             .map_err(|error| match image {
                 ImageArgument::Options(_) => {

@@ -8,6 +8,7 @@ pub mod help;
 pub mod images;
 pub mod session;
 
+mod check;
 mod commit;
 mod compare;
 mod convert;

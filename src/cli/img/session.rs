@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::arguments::{Arguments, Choice, Given};
 use super::failure::{Failure, Outcome};
 use super::help;
+use super::images::Operand;
 use crate::base::Error;
 use crate::crypto::secret::SecretStore;
-use crate::graph::{CacheMode, Environment, ImageArgument};
-use crate::node::Notices;
+use crate::graph::options::parse_options;
+use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
+use crate::node::{Notices, SharedNode};
 
 /// One run of the tool.
 #[derive(Debug)]
@@ -75,8 +77,13 @@ impl Session {
 
     /// `--object`.
     fn add_object(&mut self, definition: &str) -> Result<(), Failure> {
-        let _ = (definition, &mut self.secrets);
-        Err(Error::unsupported("--object is not built yet").into())
+        match add_object(definition, &mut self.secrets)? {
+            None => Ok(()),
+            Some(help) => {
+                self.print(&format!("{help}\n"));
+                Err(Failure::Said(0))
+            }
+        }
     }
 
     /// What graph needs to open images. Called when all options are read: it takes the secrets along.
@@ -194,9 +201,23 @@ impl ImageOptions {
         Ok(())
     }
 
-    /// The image that an operand names.
-    pub fn image(&self, name: &str) -> Result<ImageArgument, Failure> {
-        image_argument(name, self.format.as_deref(), self.image_opts)
+    /// Opens the image that an operand names.
+    pub fn open(
+        &self,
+        name: &str,
+        flags: OpenFlags,
+        environment: &Environment,
+    ) -> Result<SharedNode, Failure> {
+        let operand = Operand {
+            name,
+            format: self.format.as_deref(),
+            image_opts: self.image_opts,
+        };
+        let flags = OpenFlags {
+            force_share: self.force_share,
+            ..flags
+        };
+        operand.open(flags, environment)
     }
 }
 
@@ -205,14 +226,51 @@ pub fn image_argument(
     name: &str,
     format: Option<&str>,
     image_opts: bool,
+    environment: &Environment,
 ) -> Result<ImageArgument, Failure> {
     if image_opts {
-        return Err(Error::unsupported("--image-opts is not built yet").into());
+        let parsed = parse_options(name, Some("file"));
+        for warning in &parsed.warnings {
+            environment.notices.say(warning);
+        }
+        return Ok(ImageArgument::Options(parsed.tree));
     }
     Ok(ImageArgument::File {
         name: name.to_owned(),
         format: format.map(str::to_owned),
     })
+}
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Text for people.
+    #[default]
+    Human,
+    /// JSON.
+    Json,
+}
+
+impl OutputFormat {
+    /// The format with that name.
+    pub fn parse(name: &str) -> Result<Self, Failure> {
+        match name {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(Failure::Usage(format!(
+                "--output expects 'human' or 'json' not '{name}'"
+            ))),
+        }
+    }
+}
+
+/// The one operand of a subcommand that works on one image.
+pub fn one_image(arguments: Arguments<'_>) -> Result<String, Failure> {
+    let mut operands = arguments.into_operands();
+    match (operands.pop(), operands.is_empty()) {
+        (Some(name), true) => Ok(name),
+        _ => Err(Failure::Usage("Expecting one image file name".to_owned())),
+    }
 }
 
 /// The cache mode with that name.
