@@ -34,6 +34,13 @@ pub enum ImageArgument {
         /// Options that the driver gets besides (`encrypt.key-secret`, `key-secret`).
         options: OptionTree,
     },
+    /// A file name with options on top (`qemu-io`'s `open -o`, `reopen -o`); the format is probed unless they name it.
+    Named {
+        /// The name as given.
+        name: String,
+        /// Options that the driver gets besides.
+        options: OptionTree,
+    },
 }
 
 /// `-t`, `-T`: what a write has reached when it returns.
@@ -93,9 +100,9 @@ pub fn open(
     environment: &Environment,
 ) -> Result<SharedNode> {
     open_node(image, flags, environment).map_err(|error| match image {
-        ImageArgument::File { name, .. } | ImageArgument::Created { name, .. } => {
-            error.prefixed(format!("Could not open '{name}': "))
-        }
+        ImageArgument::File { name, .. }
+        | ImageArgument::Created { name, .. }
+        | ImageArgument::Named { name, .. } => error.prefixed(format!("Could not open '{name}': ")),
         ImageArgument::Options(_) => error,
     })
 }
@@ -129,6 +136,10 @@ pub fn open_node(
                 tree,
             }
         }
+        ImageArgument::Named { name, options } => Request {
+            name: Some(name.clone()),
+            tree: options.clone(),
+        },
         ImageArgument::Options(tree) => Request {
             name: None,
             tree: tree.clone(),

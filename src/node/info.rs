@@ -11,6 +11,8 @@ pub struct ImageInfo {
     pub encrypted: bool,
     /// The image was not closed cleanly (lazy refcounts).
     pub dirty: bool,
+    /// Where VM state starts on the guest's address space; 0 for formats that have none.
+    pub vm_state_offset: u64,
     /// The format-specific section: its `type`, and its data in the order in which the real tools print it
     /// (JSON names; the text form writes spaces for dashes).
     pub specific: Option<(&'static str, Map<String, Value>)>,

@@ -26,7 +26,7 @@ impl Operand<'_> {
                 ImageArgument::Options(_) => {
                     error.prefixed(format!("Could not open '{}': ", self.name))
                 }
-                ImageArgument::File { .. } | ImageArgument::Created { .. } => error,
+                _ => error,
             })
             .map_err(Failure::from)
     }
