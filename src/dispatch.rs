@@ -52,7 +52,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let rest = || arguments.get(1..).unwrap_or_default().to_vec();
     match program.as_str() {
         "qemu-img" => return img::main(&invoked(&arguments), rest()),
-        "qemu-io" => return io::main(&program, rest()),
+        "qemu-io" => return io::main(&invoked(&arguments), rest()),
         _ => {}
     }
     // Ahead of clap, which would take `--` and `--version` for itself.

@@ -1,11 +1,22 @@
-//! `cowproof io`, the drop-in for `qemu-io`.
+//! `cowproof io`, the drop-in for `qemu-io`: one file for each group of commands.
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+mod change;
+mod command;
+mod control;
+mod inspect;
+mod open;
+mod output;
+mod read;
+mod requests;
+mod session;
+mod stats;
+mod stdin;
+mod table;
+mod tool;
+mod words;
+mod write;
 
-/// Runs `program`, the name it was called by (`qemu-io` or `cowproof io`), with what follows it.
-pub fn main(program: &str, arguments: Vec<OsString>) -> ExitCode {
-    let _ = arguments;
-    eprintln!("{program}: not built yet");
-    ExitCode::FAILURE
-}
+pub use tool::main;
+
+#[cfg(test)]
+mod tests;

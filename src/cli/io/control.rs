@@ -1,0 +1,102 @@
+//! Commands about the tool itself: `help`, `quit`, `sleep`, signals, and breakpoints of a driver that is not here.
+
+use std::time::Duration;
+
+use super::command::{Complaint, Outcome};
+use super::session::Session;
+use super::table;
+use super::words::{integer, number};
+
+pub(super) fn help(session: &mut Session, words: &[&str]) -> Outcome {
+    let Some(called) = words.get(1) else {
+        for command in table::COMMANDS {
+            session.output.line(&command.usage(command.name));
+        }
+        let closing = "\nUse 'help commandname' for extended help.";
+        session.output.line(closing);
+        return Ok(());
+    };
+    let Some(command) = table::find(called) else {
+        session.output.line(&format!("command {called} not found"));
+        return Ok(());
+    };
+    session.output.line(&command.usage(called));
+    session.output.print(command.text);
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a command")]
+pub(super) fn quit(session: &mut Session, _: &[&str]) -> Outcome {
+    session.ended = true;
+    Ok(())
+}
+
+pub(super) fn sleep(session: &mut Session, words: &[&str]) -> Outcome {
+    let text = words.get(1).copied().unwrap_or_default();
+    let milliseconds =
+        integer(text).ok_or_else(|| Complaint::Output(format!("{text} is not a valid number")))?;
+    // As many nanoseconds as a signed number holds: more wrap around there, and don't wait.
+    if i64::try_from(u128::from(milliseconds) * 1_000_000).is_ok() {
+        std::thread::sleep(Duration::from_millis(milliseconds));
+    }
+    session.settle();
+    Ok(())
+}
+
+pub(super) fn sigraise(session: &mut Session, words: &[&str]) -> Outcome {
+    /// The number of signals.
+    const SIGNALS: u64 = 65;
+    let text = words.get(1).copied().unwrap_or_default();
+    let number = number(text)?;
+    if number > SIGNALS {
+        return Err(Complaint::Output(format!(
+            "signal argument '{text}' is too large to be a valid signal"
+        )));
+    }
+    // The process may not come back to write it.
+    session.output.flush();
+    let number = i32::try_from(number).unwrap_or(0);
+    match nix::sys::signal::Signal::try_from(number) {
+        Ok(signal) => drop(nix::sys::signal::raise(signal)),
+        Err(_) if number >= 34 => {
+            // Real-time signals have no names there; another process can send them.
+            let own = std::process::id().to_string();
+            let number = format!("-{number}");
+            drop(
+                std::process::Command::new("kill")
+                    .args([number, own])
+                    .status(),
+            );
+        }
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+pub(super) fn abort(_: &mut Session, _: &[&str]) -> Outcome {
+    std::process::abort()
+}
+
+fn no_breakpoints(what: &str) -> Outcome {
+    Err(Complaint::Output(format!(
+        "Could not {what}: Operation not supported"
+    )))
+}
+
+pub(super) fn set_break(_: &mut Session, _: &[&str]) -> Outcome {
+    no_breakpoints("set breakpoint")
+}
+
+pub(super) fn remove_break(_: &mut Session, words: &[&str]) -> Outcome {
+    let tag = words.get(1).copied().unwrap_or_default();
+    no_breakpoints(&format!("remove breakpoint {tag}"))
+}
+
+pub(super) fn resume(_: &mut Session, _: &[&str]) -> Outcome {
+    no_breakpoints("resume request")
+}
+
+/// ours: the real tool waits for ever, as no driver here ever stops a request.
+pub(super) fn wait_break(_: &mut Session, _: &[&str]) -> Outcome {
+    no_breakpoints("wait for breakpoint")
+}

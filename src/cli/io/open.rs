@@ -1,0 +1,295 @@
+//! `open`, `close`, `reopen`, and the options that they share with the command line.
+
+use super::command::{Complaint, Outcome};
+use super::session::Session;
+use super::words::Options;
+use crate::base::{Error, Result};
+use crate::graph::open::open_node;
+use crate::graph::options::parse_options;
+use crate::graph::{CacheMode, ImageArgument, OpenFlags, OptionTree};
+use crate::node::SharedNode;
+
+/// What is open, and how it can be opened again.
+pub(super) struct OpenImage {
+    pub(super) node: SharedNode,
+    argument: ImageArgument,
+    flags: OpenFlags,
+}
+
+/// The switches of `open` and of the command line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switches {
+    pub(super) flags: OpenFlags,
+    /// `-k`, `-i native`.
+    native_aio: bool,
+}
+
+impl Switches {
+    pub(super) fn new() -> Self {
+        Self {
+            flags: OpenFlags {
+                writable: true,
+                ..OpenFlags::default()
+            },
+            native_aio: false,
+        }
+    }
+
+    /// Takes one letter; the same on the command line and in `open`.
+    pub(super) fn take(&mut self, letter: char, value: &str) -> Result<()> {
+        match letter {
+            'r' => self.flags.writable = false,
+            's' => self.flags.temporary_overlay = true,
+            'C' => self.flags.copy_on_read = true,
+            'U' => self.flags.force_share = true,
+            'n' => self.flags.cache = CacheMode::None,
+            't' => self.flags.cache = cache_mode(value)?,
+            'd' => self.flags.discard_unmap = discard_mode(value)?,
+            'k' => self.native_aio = true,
+            'i' => {
+                self.native_aio = match value {
+                    "native" => true,
+                    "threads" | "io_uring" => false,
+                    _ => return Err(Error::caller(format!("Invalid aio option: {value}"))),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What can't go together, in the words of an open that fails.
+    fn refuse_contradiction(self) -> Result<()> {
+        let direct = matches!(self.flags.cache, CacheMode::None | CacheMode::Directsync);
+        if self.flags.force_share && self.flags.writable {
+            Err(Error::caller(
+                "force-share=on can only be used with read-only images",
+            ))
+        } else if self.native_aio && !direct {
+            Err(Error::caller(
+                "aio=native was specified, but it requires cache.direct=on, which was not specified.",
+            ))
+        } else if self.flags.copy_on_read && !self.flags.writable {
+            Err(Error::caller("Can't use copy-on-read on read-only device"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn cache_mode(name: &str) -> Result<CacheMode> {
+    Ok(match name {
+        "none" | "off" => CacheMode::None,
+        "directsync" => CacheMode::Directsync,
+        "writeback" => CacheMode::Writeback,
+        "unsafe" => CacheMode::Unsafe,
+        "writethrough" => CacheMode::Writethrough,
+        _ => return Err(Error::caller(format!("Invalid cache option: {name}"))),
+    })
+}
+
+fn discard_mode(name: &str) -> Result<bool> {
+    match name {
+        "ignore" | "off" => Ok(false),
+        "unmap" | "on" => Ok(true),
+        _ => Err(Error::caller(format!("Invalid discard option: {name}"))),
+    }
+}
+
+impl Session {
+    /// The tree of an option text, its warnings said.
+    pub(super) fn options(&self, text: &str) -> OptionTree {
+        let parsed = parse_options(text, None);
+        for warning in &parsed.warnings {
+            self.environment.notices.say(warning);
+        }
+        parsed.tree
+    }
+
+    /// Opens an image as the one that commands work on.
+    pub(super) fn open_image(&mut self, argument: ImageArgument, switches: Switches) -> Result<()> {
+        if self.image.is_some() {
+            return Err(Error::caller("file open already, try 'help close'"));
+        }
+        let opened = switches
+            .refuse_contradiction()
+            .and_then(|()| open_node(&argument, switches.flags, &self.environment));
+        let node = opened.map_err(|error| match &argument {
+            ImageArgument::Options(_) => error.prefixed("can't open: "),
+            ImageArgument::File { name, .. }
+            | ImageArgument::Created { name, .. }
+            | ImageArgument::Named { name, .. } => {
+                error.prefixed(format!("can't open device {name}: "))
+            }
+        })?;
+        self.image = Some(OpenImage {
+            node,
+            argument,
+            flags: switches.flags,
+        });
+        Ok(())
+    }
+
+    /// Waits for requests, then closes.
+    pub(super) fn close_image(&mut self) {
+        self.settle();
+        if let Some(image) = self.image.take() {
+            // The real tool has nothing to say here either.
+            let _ = image.node.close();
+        }
+    }
+}
+
+pub(super) fn open(session: &mut Session, words: &[&str]) -> Outcome {
+    let mut switches = Switches::new();
+    let mut tree: Option<OptionTree> = None;
+    let mut options = Options::new(words, "snCro:ki:t:d:U");
+    while let Some((letter, value)) = options.advance()? {
+        if letter == 'o' {
+            let given = session.options(value);
+            match &mut tree {
+                Some(tree) => tree.merge(given),
+                None => tree = Some(given),
+            }
+        } else {
+            switches.take(letter, value)?;
+        }
+    }
+    let argument = match (options.operands.as_slice(), tree) {
+        ([name], None) => ImageArgument::File {
+            name: (*name).to_owned(),
+            format: None,
+        },
+        ([name], Some(options)) => ImageArgument::Named {
+            name: (*name).to_owned(),
+            options,
+        },
+        ([], Some(tree)) => ImageArgument::Options(tree),
+        _ => return Err(Complaint::Usage),
+    };
+    session.open_image(argument, switches)?;
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a command")]
+pub(super) fn close(session: &mut Session, _: &[&str]) -> Outcome {
+    session.close_image();
+    Ok(())
+}
+
+/// What `reopen` shall change.
+#[derive(Default)]
+struct Changes {
+    writable: Option<bool>,
+    cache: Option<CacheMode>,
+    options: OptionTree,
+}
+
+fn changes(session: &Session, words: &[&str]) -> Result<Changes, Complaint> {
+    let mut changes = Changes::default();
+    let mut options = Options::new(words, "c:o:rw");
+    while let Some((letter, value)) = options.advance()? {
+        match letter {
+            'c' => changes.cache = Some(cache_mode(value)?),
+            'o' => changes.options.merge(session.options(value)),
+            _ if changes.writable.is_some() => {
+                return Err(Error::caller("Only one -r/-w option may be given").into());
+            }
+            _ => changes.writable = Some(letter == 'w'),
+        }
+    }
+    if !options.operands.is_empty() {
+        return Err(Complaint::Usage);
+    }
+    for (given, what, name) in [
+        (changes.writable.is_some(), "-r/-w", "read-only"),
+        (changes.cache.is_some(), "-c", "cache.direct"),
+        (changes.cache.is_some(), "-c", "cache.no-flush"),
+    ] {
+        if given && changes.options.lookup(name).is_some() {
+            return Err(Error::caller(format!("Cannot set both {what} and '{name}'")).into());
+        }
+    }
+    Ok(changes)
+}
+
+/// The image is closed and opened again with what changes; when that fails, as it was.
+pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
+    let changes = changes(session, words)?;
+    session.settle();
+    let Some(image) = session.image.take() else {
+        return Err(Complaint::Said);
+    };
+    let mut flags = image.flags;
+    flags.writable = changes.writable.unwrap_or(flags.writable);
+    flags.cache = changes.cache.unwrap_or(flags.cache);
+    if flags == image.flags && changes.options.is_empty() {
+        session.image = Some(image);
+        return Ok(());
+    }
+    let argument = with_options(&image.argument, &changes.options);
+    let old = (image.argument, image.flags);
+    image.node.flush()?;
+    image.node.close()?;
+    drop(image.node);
+    match open_node(&argument, flags, &session.environment) {
+        Ok(node) => {
+            session.image = Some(OpenImage {
+                node,
+                argument,
+                flags,
+            });
+            Ok(())
+        }
+        Err(error) => {
+            let (argument, flags) = old;
+            let node = open_node(&argument, flags, &session.environment)?;
+            session.image = Some(OpenImage {
+                node,
+                argument,
+                flags,
+            });
+            Err(refusal(error).into())
+        }
+    }
+}
+
+/// The same image with more options.
+fn with_options(argument: &ImageArgument, changed: &OptionTree) -> ImageArgument {
+    if changed.is_empty() {
+        return argument.clone();
+    }
+    let (name, mut options) = match argument.clone() {
+        ImageArgument::Options(mut tree) => {
+            tree.merge(changed.clone());
+            return ImageArgument::Options(tree);
+        }
+        ImageArgument::File { name, format } => {
+            let mut options = OptionTree::default();
+            if let Some(format) = format {
+                options.set("driver", format);
+            }
+            (name, options)
+        }
+        ImageArgument::Created {
+            name,
+            format,
+            mut options,
+        } => {
+            options.set("driver", format);
+            (name, options)
+        }
+        ImageArgument::Named { name, options } => (name, options),
+    };
+    options.merge(changed.clone());
+    ImageArgument::Named { name, options }
+}
+
+/// An open that knows no such option is, to `reopen`, an option that can't be changed.
+fn refusal(error: Error) -> Error {
+    let words = error.to_string();
+    match words.split_once("does not support the option '") {
+        Some((_, rest)) => Error::caller(format!("Cannot change the option '{rest}")),
+        None => error,
+    }
+}

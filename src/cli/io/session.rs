@@ -1,0 +1,149 @@
+//! One run of the tool: what is open, what is on its way, and how a command line is carried out.
+
+use std::sync::Arc;
+
+use super::command::{Complaint, Needs, Outcome};
+use super::open::OpenImage;
+use super::output::Stdout;
+use super::requests::Requests;
+use super::{table, words};
+use crate::base::error::errno;
+use crate::base::{Error, Result};
+use crate::crypto::secret::SecretStore;
+use crate::graph::Environment;
+use crate::node::{Node, Notices, SharedNode};
+
+/// Everything that commands share.
+pub(super) struct Session {
+    /// The last part of `argv[0]`: messages start with it.
+    pub(super) program: String,
+    pub(super) output: Stdout,
+    pub(super) environment: Environment,
+    pub(super) image: Option<OpenImage>,
+    pub(super) requests: Requests,
+    /// Data of the command that runs: kept, so that thousands of commands don't allocate.
+    pub(super) data: Vec<u8>,
+    /// `quit` was given.
+    pub(super) ended: bool,
+}
+
+impl Session {
+    pub(super) fn new(program: &str, secrets: SecretStore) -> Self {
+        let name = program.to_owned();
+        let notices = Notices::to(move |line| {
+            // Warnings carry the program's name, what a driver says of itself does not.
+            if line.starts_with("warning: ") {
+                eprintln!("{name}: {line}");
+            } else {
+                eprintln!("{line}");
+            }
+        });
+        Self {
+            program: program.to_owned(),
+            output: Stdout::standard(),
+            environment: Environment {
+                secrets: Arc::new(secrets),
+                notices,
+            },
+            image: None,
+            requests: Requests::default(),
+            data: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// `qemu-io: words`, with the hints behind them.
+    pub(super) fn report(&self, error: &Error) {
+        eprintln!("{}: {error}", self.program);
+        for hint in error.hints() {
+            eprintln!("{hint}");
+        }
+    }
+
+    /// Carries out one line; false when it failed.
+    pub(super) fn run(&mut self, line: &str) -> bool {
+        let words = words::split(line);
+        let Some(&called) = words.first() else {
+            return true;
+        };
+        let Some(command) = table::find(called) else {
+            eprintln!("command \"{called}\" not found");
+            return false;
+        };
+        let outcome = self
+            .check(command, called, words.len() - 1)
+            .and_then(|()| (command.run)(self, &words));
+        let Err(complaint) = outcome else {
+            return true;
+        };
+        match complaint {
+            Complaint::Said => {}
+            Complaint::Usage => self.output.line(&command.usage(command.name)),
+            Complaint::Grammar(words) => {
+                eprintln!("{words}");
+                self.output.line(&command.usage(command.name));
+            }
+            Complaint::Output(words) => self.output.line(&words),
+            Complaint::Error(words) => eprintln!("{words}"),
+            Complaint::Report(error) => self.report(&error),
+        }
+        false
+    }
+
+    fn check(&self, command: &super::command::Command, called: &str, count: usize) -> Outcome {
+        if command.needs != Needs::Nothing && self.image.is_none() {
+            return Err(Complaint::Error("no file open, try 'help open'".to_owned()));
+        }
+        if let Some(words) = command.miscount(called, count) {
+            return Err(Complaint::Error(words));
+        }
+        let read_only = || {
+            self.image
+                .as_ref()
+                .is_some_and(|image| !image.node.writable())
+        };
+        if command.needs == Needs::WritableImage && read_only() {
+            return Err(Error::caller("Block node is read-only").into());
+        }
+        Ok(())
+    }
+
+    /// The open image.
+    pub(super) fn node(&self) -> Result<SharedNode, Complaint> {
+        match &self.image {
+            Some(image) => Ok(SharedNode::clone(&image.node)),
+            None => Err(Complaint::Said),
+        }
+    }
+
+    /// Prints what finished requests have to say.
+    pub(super) fn print_finished(&mut self) {
+        for text in self.requests.finished() {
+            self.output.print(&text);
+        }
+    }
+
+    /// Waits for all requests and prints.
+    pub(super) fn settle(&mut self) {
+        if self.requests.pending() {
+            for text in self.requests.all() {
+                self.output.print(&text);
+            }
+        }
+    }
+}
+
+/// The length that requests must stay within: whole sectors.
+pub(super) fn visible_length(node: &dyn Node) -> Result<u64> {
+    Ok(node.length()?.next_multiple_of(512))
+}
+
+/// EIO for a request that leaves the image.
+pub(super) fn check_range(node: &dyn Node, offset: u64, count: u64) -> Result<()> {
+    let length = visible_length(node)?;
+    if offset <= length && count <= length - offset {
+        Ok(())
+    } else {
+        Err(Error::bare(errno::EIO))
+    }
+}
