@@ -71,7 +71,7 @@ pub struct RunArguments {
     #[arg(long)]
     keep: bool,
     /// Seconds that one test may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     timeout: u64,
 }
 
