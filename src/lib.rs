@@ -15,6 +15,9 @@ pub mod driver;
 
 pub mod graph;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub mod job;
 
 #[cfg(feature = "cli")]

@@ -1,0 +1,92 @@
+//! Seeded histories: the same `qemu-io` commands for whoever plays them.
+
+use crate::matrix::{Case, Format};
+
+/// SplitMix64: a few lines, and the same on every machine.
+pub struct Random(u64);
+
+impl Random {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// A range inside the disk; mostly of whole sectors.
+fn range(random: &mut Random, case: &Case) -> (u64, u64) {
+    let size = case.size();
+    let longest = (3 * case.cluster_size).clamp(4096, 300_000);
+    let (mut offset, mut length) = (random.below(size), 1 + random.below(longest));
+    if random.below(4) != 0 {
+        offset &= !511;
+        length = (length | 511) + 1;
+    }
+    (offset, length.min(size - offset))
+}
+
+/// One session of `qemu-io` commands. `untouched` holds the clusters that may still be written compressed:
+/// a compressed write onto an allocated cluster is refused by design.
+fn session(random: &mut Random, case: &Case, untouched: &mut Vec<bool>) -> Vec<String> {
+    let cluster = match case.format {
+        Format::Qcow1 if case.backing != crate::matrix::Backing::None => 512,
+        Format::Qcow1 => 4096,
+        _ => case.cluster_size,
+    };
+    untouched.resize(
+        usize::try_from(case.size().div_ceil(cluster)).expect("a few clusters"),
+        true,
+    );
+    let mut commands = Vec::new();
+    for _ in 0..10 {
+        let (offset, length) = range(random, case);
+        let pattern = 1 + random.below(255);
+        let command = match random.below(8) {
+            0 => format!("write -z {offset} {length}"),
+            1 if case.format == Format::Qcow2V3 => format!("write -z -u {offset} {length}"),
+            2 => format!("discard {} {}", offset & !511, (length | 511) + 1),
+            3 | 4 if case.compression != "none" => {
+                let index =
+                    usize::try_from(random.below(untouched.len() as u64)).expect("an index");
+                if !untouched[index] || (index as u64 + 1) * cluster > case.size() {
+                    continue;
+                }
+                untouched[index] = false;
+                commands.push(format!(
+                    "write -c -P {pattern} {} {cluster}",
+                    index as u64 * cluster
+                ));
+                continue;
+            }
+            _ => format!("write -P {pattern} {offset} {length}"),
+        };
+        for index in
+            offset / cluster..=((offset + length + 511) / cluster).min(untouched.len() as u64 - 1)
+        {
+            untouched[usize::try_from(index).expect("an index")] = false;
+        }
+        commands.push(command);
+    }
+    commands.push("flush".to_owned());
+    commands
+}
+
+/// The sessions of a case: one before each snapshot and two after the last.
+pub fn sessions(case: &Case, seed: u64) -> Vec<Vec<String>> {
+    let mut random = Random::new(seed);
+    let mut untouched = Vec::new();
+    (0..case.snapshots + 2)
+        .map(|_| session(&mut random, case, &mut untouched))
+        .collect()
+}
