@@ -1,9 +1,11 @@
 //! Opening an image: from an argument to a node with its backing chain.
 
+mod backing;
 mod formats;
 mod opener;
 mod probe;
 mod protocol;
+mod qcow2_options;
 mod shown;
 
 use self::opener::{NodeFlags, Opener, Request};

@@ -22,6 +22,8 @@ pub struct Qcow1 {
     pub(super) writable: bool,
     pub(super) backing: RwLock<Option<SharedNode>>,
     pub(super) backing_name: Option<String>,
+    /// The name to show, where it is not the file's.
+    pub(super) filename: Option<String>,
     /// Held while places at the end of the file are given out.
     pub(super) allocation: Mutex<()>,
     /// Guest clusters that a write is changing.
@@ -119,7 +121,9 @@ impl Node for Qcow1 {
     }
 
     fn filename(&self) -> String {
-        self.file.filename()
+        self.filename
+            .clone()
+            .unwrap_or_else(|| self.file.filename())
     }
 
     fn writable(&self) -> bool {

@@ -29,6 +29,8 @@ pub struct Qcow1OpenOptions {
     pub iv_observer: Option<Arc<dyn IvObserver>>,
     /// Where the driver's remarks go.
     pub notices: Notices,
+    /// The name to show; `None`: the file's.
+    pub filename: Option<String>,
 }
 
 impl Qcow1 {
@@ -55,6 +57,7 @@ impl Qcow1 {
             writable: options.writable,
             backing: None.into(),
             backing_name,
+            filename: options.filename,
             allocation: ().into(),
             changing: crate::node::RangeLocks::default(),
         }))

@@ -56,11 +56,15 @@ pub struct Qcow2OpenOptions {
     pub notices: Notices,
     /// Who watches the IVs.
     pub iv_observer: Option<Arc<dyn IvObserver>>,
+    /// The name to show; `None`: the file's.
+    pub filename: Option<String>,
 }
 
 /// An open image.
 pub struct Qcow2 {
     pub(super) file: HostFile,
+    /// The name to show, where it is not the file's.
+    pub(super) filename: Option<String>,
     pub(super) geometry: Geometry,
     pub(super) compression: CompressionType,
     pub(super) encryption: Option<Encryption>,
@@ -88,6 +92,7 @@ impl Qcow2 {
         let method = metadata.header.crypt_method;
         Self {
             file: metadata.file.clone(),
+            filename: options.filename.clone(),
             geometry: metadata.geometry,
             compression,
             encryption,

@@ -11,7 +11,9 @@ impl Node for Qcow2 {
     }
 
     fn filename(&self) -> String {
-        self.file.filename()
+        self.filename
+            .clone()
+            .unwrap_or_else(|| self.file.filename())
     }
 
     fn writable(&self) -> bool {

@@ -27,6 +27,7 @@ pub struct Raw {
     filename: String,
     window: Window,
     length: RwLock<u64>,
+    discard: bool,
     guard: Option<HeaderGuard>,
 }
 
@@ -40,8 +41,16 @@ impl Raw {
             filename,
             window,
             length: RwLock::new(length),
+            discard: true,
             guard: None,
         })
+    }
+
+    /// Whether discards reach the file (`discard=unmap`).
+    #[must_use]
+    pub const fn with_discard(mut self, discard: bool) -> Self {
+        self.discard = discard;
+        self
     }
 
     /// Refuses writes that would make the first sector look like another format's header: the image was
@@ -146,11 +155,19 @@ impl Node for Raw {
 
     fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
         self.check_range(offset, length)?;
+        let flags = if self.discard {
+            flags
+        } else {
+            flags.difference(ZeroFlags::MAY_UNMAP)
+        };
         self.file.write_zeroes(self.below(offset)?, length, flags)
     }
 
     fn discard(&self, offset: GuestOffset, length: u64) -> Result<()> {
         self.check_range(offset, length)?;
+        if !self.discard {
+            return Ok(());
+        }
         self.file.discard(self.below(offset)?, length)
     }
 

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use super::opener::{NodeFlags, Opener, with_words};
-use super::{probe, shown};
+use super::{probe, qcow2_options, shown};
 use crate::base::{Error, Result};
+use crate::crypto::secret::Secret;
+use crate::driver::luks::{Luks, LuksOpenOptions};
+use crate::driver::qcow1::{Qcow1, Qcow1OpenOptions};
+use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
 use crate::driver::raw::{Raw, Window};
 use crate::graph::OptionTree;
-use crate::node::{Access, Permissions, SharedNode};
+use crate::node::{Access, HostFile, Node, Permissions, SharedNode};
 
 /// The formats that are built here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,11 @@ impl Format {
             Self::Qcow2 => "qcow2",
             Self::Luks => "luks",
         }
+    }
+
+    /// True when images of the format can lie on top of another.
+    pub(crate) const fn has_backing(self) -> bool {
+        matches!(self, Self::Qcow1 | Self::Qcow2)
     }
 
     /// What the driver does with its file when its own user does `access`.
@@ -82,10 +91,9 @@ pub(super) fn open(
     file.set_access(format.access_to_file(context.access, context.flags))?;
     let node = match format {
         Format::Raw => open_raw(opener, file, &mut tree, context),
-        Format::Qcow1 | Format::Qcow2 | Format::Luks => Err(Error::unsupported(format!(
-            "Format '{}' is not supported yet",
-            format.name()
-        ))),
+        Format::Qcow1 => open_qcow1(opener, &file, &mut tree, context),
+        Format::Qcow2 => open_qcow2(opener, &file, &mut tree, context),
+        Format::Luks => open_luks(opener, &file, &mut tree, context),
     }
     .map_err(|error| with_words(error, context.shown.as_deref().unwrap_or(&filename)))?;
     refuse_leftovers(format, &tree)?;
@@ -126,7 +134,7 @@ fn open_raw(
         members.push(("file".to_owned(), shown::file_member(&below)));
         shown::json_name(members)
     };
-    let raw = Raw::new(file, filename, window)?;
+    let raw = Raw::new(file, filename, window)?.with_discard(context.flags.discard);
     if !context.probed || !context.flags.writable {
         return Ok(Arc::new(raw));
     }
@@ -139,4 +147,131 @@ fn open_raw(
     );
     notices.say("         Specify the 'raw' format explicitly to remove the restrictions.");
     Ok(Arc::new(raw.with_guard(probe::announces_a_format)))
+}
+
+/// What the tree says about the encryption of a qcow or qcow2 image.
+struct EncryptOptions {
+    format: Option<String>,
+    key: Option<Result<Secret>>,
+    unknown: Option<String>,
+}
+
+impl EncryptOptions {
+    fn take(opener: &Opener<'_>, tree: &mut OptionTree) -> Self {
+        let mut below = tree.take_below("encrypt.");
+        let format = below.take_text("format");
+        let key = below
+            .take_text("key-secret")
+            .map(|id| opener.environment.secrets.passphrase(&id));
+        let unknown = below.iter().next().map(|(name, _)| name.to_owned());
+        Self {
+            format,
+            key,
+            unknown,
+        }
+    }
+
+    /// The key. `inspect` opens the image without I/O and tells whether it is encrypted: what is wrong with the
+    /// header comes before what is wrong with these options, and a plain image does not mind them at all.
+    fn key(self, inspect: impl FnOnce() -> Result<bool>) -> Result<Option<Secret>> {
+        match (self.unknown, self.key) {
+            (None, None) => Ok(None),
+            (None, Some(Ok(key))) => Ok(Some(key)),
+            (unknown, key) => {
+                if !inspect()? {
+                    return Ok(None);
+                }
+                match unknown {
+                    Some(name) => Err(Error::caller(format!("Parameter '{name}' is unexpected"))),
+                    None => key.transpose(),
+                }
+            }
+        }
+    }
+}
+
+fn open_qcow1(
+    opener: &Opener<'_>,
+    file: &SharedNode,
+    tree: &mut OptionTree,
+    context: &Context,
+) -> Result<SharedNode> {
+    let filename = shown::format_name("qcow", &file.filename(), tree);
+    let encrypt = EncryptOptions::take(opener, tree);
+    let host = HostFile::new(SharedNode::clone(file));
+    let mut options = Qcow1OpenOptions {
+        writable: context.flags.writable,
+        no_io: context.flags.no_io,
+        encrypt_format: encrypt.format.clone(),
+        notices: opener.environment.notices.clone(),
+        filename,
+        ..Qcow1OpenOptions::default()
+    };
+    let inspect = || {
+        let options = Qcow1OpenOptions {
+            no_io: true,
+            ..options.clone()
+        };
+        Ok(Qcow1::open(host.clone(), options)?.info()?.encrypted)
+    };
+    options.key = encrypt.key(inspect)?;
+    Ok(Qcow1::open(host, options)?)
+}
+
+fn open_qcow2(
+    opener: &Opener<'_>,
+    file: &SharedNode,
+    tree: &mut OptionTree,
+    context: &Context,
+) -> Result<SharedNode> {
+    let filename = shown::format_name("qcow2", &file.filename(), tree);
+    let encrypt = EncryptOptions::take(opener, tree);
+    let host = HostFile::new(SharedNode::clone(file));
+    let mut options = Qcow2OpenOptions {
+        writable: context.flags.writable,
+        no_io: context.flags.no_io,
+        check: context.flags.check,
+        encrypt_format: encrypt.format.clone(),
+        discard_unmap: context.flags.discard,
+        notices: opener.environment.notices.clone(),
+        filename,
+        ..qcow2_options::take(tree)?
+    };
+    let inspect = || {
+        let options = Qcow2OpenOptions {
+            no_io: true,
+            writable: false,
+            ..options.clone()
+        };
+        Ok(Qcow2::open(host.clone(), &options)?.info()?.encrypted)
+    };
+    options.key = encrypt.key(inspect)?;
+    Ok(Qcow2::open(host, &options)?)
+}
+
+fn open_luks(
+    opener: &Opener<'_>,
+    file: &SharedNode,
+    tree: &mut OptionTree,
+    context: &Context,
+) -> Result<SharedNode> {
+    let filename = shown::format_name("luks", &file.filename(), tree);
+    let header = tree.take_below("header.");
+    let detached_header = if header.is_empty() {
+        None
+    } else {
+        Some(HostFile::new(opener.open_child(header, context.flags)?))
+    };
+    let key = match tree.take_text("key-secret") {
+        Some(id) if !context.flags.no_io => Some(opener.environment.secrets.passphrase(&id)?),
+        _ => None,
+    };
+    let options = LuksOpenOptions {
+        no_io: context.flags.no_io,
+        key,
+        detached_header,
+        filename,
+        ..LuksOpenOptions::default()
+    };
+    Ok(Luks::open(HostFile::new(SharedNode::clone(file)), options)?)
 }

@@ -1,7 +1,8 @@
 //! The recursion: a name or a tree becomes a node, with what lies below it.
 
+use super::backing::BackingOptions;
 use super::{CacheMode, OpenFlags};
-use super::{formats, probe, protocol};
+use super::{backing, formats, probe, protocol};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
 use crate::graph::options::values::text_of;
@@ -28,7 +29,9 @@ pub(super) struct NodeFlags {
     pub(super) no_flush: bool,
     pub(super) flush_writes: bool,
     pub(super) discard: bool,
-    /// How many backing files may still be opened below this node.
+    /// The layer that many steps below is opened for writing; 0: none.
+    pub(super) writable_backing: usize,
+    /// How many more nodes may be opened below this one.
     pub(super) depth_left: usize,
 }
 
@@ -44,24 +47,62 @@ impl NodeFlags {
             no_flush: flags.cache == CacheMode::Unsafe,
             flush_writes: matches!(flags.cache, CacheMode::Writethrough | CacheMode::Directsync),
             discard: flags.discard_unmap,
+            writable_backing: flags.writable_backing,
             depth_left,
         }
     }
+
+    /// The switches of the node that stores an image.
+    const fn for_file(mut self) -> Self {
+        // The driver above decides what it discards: its file always may.
+        self.discard = true;
+        self.no_backing = false;
+        self.check = false;
+        self.writable_backing = 0;
+        self.depth_left = self.depth_left.saturating_sub(1);
+        self
+    }
 }
 
-/// One open: the environment, and what the command does with the top node.
+/// One open, with what all its nodes share.
 pub(super) struct Opener<'a> {
     pub(super) environment: &'a Environment,
 }
 
+/// A node that is open but for its backing file.
+pub(super) struct Layer {
+    pub(super) node: SharedNode,
+    /// What the tree says about the backing file.
+    pub(super) backing: BackingOptions,
+    pub(super) flags: NodeFlags,
+}
+
 impl Opener<'_> {
-    /// Opens whatever `request` names; `access` is what the node's user does with it.
+    /// Opens whatever `request` names, with its backing chain; `access` is what the node's user does with it.
     pub(super) fn open(
+        &self,
+        request: Request,
+        flags: NodeFlags,
+        access: Access,
+    ) -> Result<SharedNode> {
+        let top = self.open_layer(request, flags, access)?;
+        let node = SharedNode::clone(&top.node);
+        if !flags.no_backing {
+            backing::open_chain(self, top)?;
+        }
+        Ok(node)
+    }
+
+    /// Opens one node without its backing file.
+    pub(super) fn open_layer(
         &self,
         mut request: Request,
         mut flags: NodeFlags,
         access: Access,
-    ) -> Result<SharedNode> {
+    ) -> Result<Layer> {
+        if flags.depth_left == 0 {
+            return Err(Error::caller("Too many images are nested in each other"));
+        }
         if let Some(text) = request
             .name
             .as_deref()
@@ -80,7 +121,11 @@ impl Opener<'_> {
             if let Some(kind) = protocol::Protocol::by_name(driver) {
                 let node = protocol::open(kind, request, flags)?;
                 node.set_access(access)?;
-                return Ok(node);
+                return Ok(Layer {
+                    node,
+                    backing: BackingOptions::default(),
+                    flags,
+                });
             }
             if formats::Format::by_name(driver).is_none() {
                 return Err(Error::caller(format!("Unknown driver '{driver}'")));
@@ -95,7 +140,7 @@ impl Opener<'_> {
         mut request: Request,
         flags: NodeFlags,
         access: Access,
-    ) -> Result<SharedNode> {
+    ) -> Result<Layer> {
         let shown = request.name.clone();
         let file = self.open_file_child(driver, &mut request, flags)?;
         let given = driver.and_then(formats::Format::by_name);
@@ -103,13 +148,26 @@ impl Opener<'_> {
             Some(format) => format,
             None => probe::probe(&file)?,
         };
+        let backing = BackingOptions::take(
+            &mut request.tree,
+            flags.no_backing,
+            &self.environment.notices,
+        );
         let context = formats::Context {
             shown,
             probed: given.is_none(),
             flags,
             access,
         };
-        formats::open(self, format, file, request.tree, &context)
+        let node = formats::open(self, format, file, request.tree, &context)?;
+        if backing.is_given() && !format.has_backing() {
+            return Err(Error::unsupported("Driver doesn't support backing files"));
+        }
+        Ok(Layer {
+            node,
+            backing,
+            flags,
+        })
     }
 
     /// The node that stores the image.
@@ -120,7 +178,7 @@ impl Opener<'_> {
         flags: NodeFlags,
     ) -> Result<SharedNode> {
         if let Some(name) = request.name.take() {
-            return protocol::open_named(&name, flags);
+            return protocol::open_named(&name, flags.for_file());
         }
         let below = request.tree.take_below("file.");
         if let Some(reference) = request.tree.lookup("file").and_then(text_of) {
@@ -141,17 +199,20 @@ impl Opener<'_> {
                 "Must specify either driver or file"
             }));
         }
-        let mut child = Request {
-            name: None,
-            tree: below,
-        };
+        self.open_child(below, flags)
+    }
+
+    /// A node that is described by options below a name of its own (`file.…`, `header.…`).
+    pub(super) fn open_child(&self, mut tree: OptionTree, flags: NodeFlags) -> Result<SharedNode> {
         // A file name without a driver is a host file's, whatever it looks like.
-        if child.tree.lookup("driver").is_none() && child.tree.lookup("filename").is_some() {
-            child.tree.set("driver", "file");
+        if tree.lookup("driver").is_none() && tree.lookup("filename").is_some() {
+            tree.set("driver", "file");
         }
-        let mut flags = flags;
-        flags.no_backing = false;
-        self.open(child, flags, Access::default())
+        self.open(
+            Request { name: None, tree },
+            flags.for_file(),
+            Access::default(),
+        )
     }
 }
 

@@ -7,13 +7,13 @@ use crate::graph::OptionTree;
 /// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's).
 const ORDER: [&str; 9] = [
     "offset",
-    "read-zeroes",
-    "encrypt.format",
     "encrypt.key-secret",
-    "key-secret",
     "driver",
     "size",
+    "latency-ns",
+    "read-zeroes",
     "file",
+    "key-secret",
     "header",
 ];
 
@@ -62,6 +62,23 @@ pub(super) fn file_member(filename: &str) -> Value {
             Value::Object(members)
         }
     }
+}
+
+/// The name of a format node: `None` when its file's name says it all, else a `json:` name with the key's id.
+pub(super) fn format_name(driver: &str, file: &str, tree: &OptionTree) -> Option<String> {
+    let given: Vec<(String, Value)> = ["encrypt.key-secret", "key-secret"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), tree.lookup(name)?.clone())))
+        .collect();
+    if given.is_empty() && !file.starts_with("json:") {
+        return None;
+    }
+    let mut members = vec![
+        ("driver".to_owned(), driver.into()),
+        ("file".to_owned(), file_member(file)),
+    ];
+    members.extend(given);
+    Some(json_name(members))
 }
 
 pub(super) fn null_name(driver: &str, tree: &OptionTree) -> String {
