@@ -122,8 +122,11 @@ impl SectorCipher for RunCipher {
         self.report(Direction::Encrypt, first, data);
         match &self.chaining {
             Chaining::Ecb(cipher) => cipher.encrypt_run(data),
+            Chaining::Cbc(cipher) if self.block_bytes == 8 => {
+                cbc::encrypt::<8>(cipher.as_ref(), &self.ivs, first, data);
+            }
             Chaining::Cbc(cipher) => {
-                cbc::encrypt(cipher.as_ref(), self.block_bytes, &self.ivs, first, data);
+                cbc::encrypt::<16>(cipher.as_ref(), &self.ivs, first, data);
             }
             Chaining::Ctr(cipher) => {
                 ctr::apply(cipher.as_ref(), self.block_bytes, &self.ivs, first, data);
@@ -136,8 +139,11 @@ impl SectorCipher for RunCipher {
         self.report(Direction::Decrypt, first, data);
         match &self.chaining {
             Chaining::Ecb(cipher) => cipher.decrypt_run(data),
+            Chaining::Cbc(cipher) if self.block_bytes == 8 => {
+                cbc::decrypt::<8>(cipher.as_ref(), &self.ivs, first, data);
+            }
             Chaining::Cbc(cipher) => {
-                cbc::decrypt(cipher.as_ref(), self.block_bytes, &self.ivs, first, data);
+                cbc::decrypt::<16>(cipher.as_ref(), &self.ivs, first, data);
             }
             Chaining::Ctr(cipher) => {
                 ctr::apply(cipher.as_ref(), self.block_bytes, &self.ivs, first, data);

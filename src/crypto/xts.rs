@@ -60,9 +60,11 @@ impl Xts {
                 mask(group, tweaks);
             }
         }
-        // They are E(key, number): not the key, but nobody else's business either.
-        firsts.zeroize();
-        tweaks.zeroize();
+        // They are E(key, number): not the key, but nobody else's business either. Only what was used: a request of
+        // one page shall not pay for the rest.
+        let sectors = data.len() / SECTOR_SIZE;
+        firsts[..sectors.min(BATCH_SECTORS) * BLOCK].zeroize();
+        tweaks[..sectors.min(GROUP_SECTORS) * BLOCKS_PER_SECTOR].zeroize();
     }
 }
 

@@ -69,7 +69,7 @@ impl LuksCreateOptions {
 }
 
 /// A number as options take them: decimal, `0x…`, or octal with a leading zero; a sign is allowed.
-fn parse_number(value: &str) -> Option<i64> {
+pub(super) fn parse_number(value: &str) -> Option<i64> {
     let (negative, digits) = match value.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, value.strip_prefix('+').unwrap_or(value)),

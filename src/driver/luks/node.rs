@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::amend::{AmendContext, amend_volume};
 use super::create_options::LuksCreateOptions;
 use super::info::info_value;
+use super::slot_options::KeySlotOptions;
 use super::volume::{
-    LuksVolume, UnlockOptions, create_volume, inspect_volume, open_volume, plan_volume,
+    HeaderAccess, LuksVolume, UnlockOptions, create_volume, inspect_volume, open_volume,
+    plan_volume,
 };
 use crate::base::error::errno;
 use crate::base::iv_sector::SECTOR_SIZE;
+use crate::base::limits::LUKS_MAX_ITERATIONS;
 use crate::base::{Error, GuestOffset, HostOffset, IvSector, PayloadOffset, Result};
 use crate::crypto::cipher::{IvObserver, SharedCipher};
-use crate::crypto::secret::Secret;
+use crate::crypto::secret::{Secret, SecretStore};
 use crate::format::luks1::Header;
 use crate::node::{Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn, ZeroFlags};
 
@@ -44,9 +48,12 @@ pub struct Luks {
     file: HostFile,
     header_file: Option<HostFile>,
     filename: String,
-    header: Header,
+    header: RwLock<Header>,
+    detached: bool,
+    payload_offset: u64,
     /// `None` when opened without a key.
     cipher: Option<SharedCipher>,
+    max_iterations: u32,
     length: RwLock<u64>,
     /// Writes of whole sectors share it; a write that reads, changes and writes back a sector has it alone.
     whole_sectors: RwLock<()>,
@@ -59,28 +66,30 @@ impl Luks {
         let detached = header_file.is_some();
         let holder = header_file.clone().unwrap_or_else(|| file.clone());
         let read = |offset: u64, buffer: &mut [u8]| holder.read_at(HostOffset::new(offset), buffer);
+        let max_iterations = options.max_iterations.unwrap_or(LUKS_MAX_ITERATIONS);
         let (header, cipher) = if options.no_io {
             (inspect_volume(&read, detached)?, None)
         } else {
-            let mut unlock = UnlockOptions {
+            let unlock = UnlockOptions {
                 detached,
+                max_iterations,
                 observer: options.observer,
                 ..UnlockOptions::default()
             };
-            if let Some(cap) = options.max_iterations {
-                unlock.max_iterations = cap;
-            }
             let LuksVolume { header, cipher } = open_volume(&read, options.key.as_ref(), &unlock)?;
             (header, Some(cipher))
         };
         let filename = options.filename.unwrap_or_else(|| file.filename());
-        let length = payload_length(&file, &header)?;
+        let length = payload_length(&file, header.payload_offset())?;
         Ok(Arc::new(Self {
             file,
             header_file,
             filename,
-            header,
+            detached,
+            payload_offset: header.payload_offset(),
+            header: RwLock::new(header),
             cipher,
+            max_iterations,
             length: RwLock::new(length),
             whole_sectors: RwLock::new(()),
         }))
@@ -116,8 +125,38 @@ impl Luks {
     }
 
     /// The volume's header.
-    pub const fn header(&self) -> &Header {
-        &self.header
+    pub fn header(&self) -> Header {
+        self.header.read().clone()
+    }
+
+    /// Adds or erases key slots. `unlock`: the passphrase that the volume was opened with.
+    pub fn amend(
+        &self,
+        unlock: &Secret,
+        secrets: &SecretStore,
+        options: &KeySlotOptions,
+    ) -> Result<()> {
+        let holder = self.header_file.as_ref().unwrap_or(&self.file);
+        let context = AmendContext {
+            unlock,
+            secrets,
+            detached: self.detached,
+            max_iterations: self.max_iterations,
+        };
+        // One change at a time; payload I/O goes on meanwhile, it does not touch the header.
+        let mut header = self.header.write();
+        let mut access = HeaderAccess {
+            read: &|offset, buffer| holder.read_at(HostOffset::new(offset), buffer),
+            write: &mut |offset, data| holder.write_at(HostOffset::new(offset), data),
+            flush: &mut || holder.flush(),
+        };
+        let changed = amend_volume(&mut access, &context, options);
+        // A change that failed in the middle may have reached the disk.
+        match inspect_volume(access.read, self.detached) {
+            Ok(now) => *header = now,
+            Err(unreadable) => return changed.and(Err(unreadable)),
+        }
+        changed.map(|_| ())
     }
 
     fn cipher(&self) -> Result<&SharedCipher> {
@@ -129,7 +168,7 @@ impl Luks {
 
     /// Where a byte of the payload lies, and its run's first IV.
     fn place(&self, offset: GuestOffset) -> Result<(HostOffset, IvSector)> {
-        let host = HostOffset::new(offset.plus(self.header.payload_offset())?.bytes());
+        let host = HostOffset::new(offset.plus(self.payload_offset)?.bytes());
         let first = IvSector::from_payload(PayloadOffset::new(offset.bytes()));
         Ok((host, first))
     }
@@ -196,10 +235,10 @@ fn file_length(payload_offset: u64, size: u64) -> Result<u64> {
 }
 
 /// The visible length: what lies behind the header, in whole sectors.
-fn payload_length(file: &HostFile, header: &Header) -> Result<u64> {
+fn payload_length(file: &HostFile, payload_offset: u64) -> Result<u64> {
     file.length()?
         .next_multiple_of(SECTOR)
-        .checked_sub(header.payload_offset())
+        .checked_sub(payload_offset)
         .ok_or_else(|| {
             Error::invalid("Could not refresh total sector count: Input/output error")
                 .with_errno(errno::EIO)
@@ -363,10 +402,10 @@ impl Node for Luks {
     }
 
     fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
-        let file_length = file_length(self.header.payload_offset(), length)?;
+        let file_length = file_length(self.payload_offset, length)?;
         let mut visible = self.length.write();
         self.file.resize(file_length, preallocation)?;
-        *visible = payload_length(&self.file, &self.header)?;
+        *visible = payload_length(&self.file, self.payload_offset)?;
         Ok(())
     }
 
@@ -383,7 +422,7 @@ impl Node for Luks {
     fn info(&self) -> Result<ImageInfo> {
         Ok(ImageInfo {
             encrypted: true,
-            specific: Some(("luks", info_value(&self.header))),
+            specific: Some(("luks", info_value(&self.header.read()))),
             ..ImageInfo::default()
         })
     }

@@ -18,6 +18,16 @@ pub type ReadHeader<'a> = &'a dyn Fn(u64, &mut [u8]) -> Result<()>;
 /// Writes at an offset from the start of the header.
 pub type WriteHeader<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<()>;
 
+/// Everything that a change of an existing header needs, at offsets from its start.
+pub struct HeaderAccess<'a> {
+    /// Reads.
+    pub read: ReadHeader<'a>,
+    /// Writes.
+    pub write: WriteHeader<'a>,
+    /// Makes what was written durable.
+    pub flush: &'a mut dyn FnMut() -> Result<()>,
+}
+
 /// How a volume is opened.
 #[derive(Clone)]
 pub struct UnlockOptions {
