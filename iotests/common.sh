@@ -94,6 +94,10 @@ poke() {
 }
 
 # Big-endian numbers: poke32 FILE OFFSET NUMBER; NUMBER may be anything that bash can compute with.
+poke8() {
+    poke "$1" "$2" "$(_bytes 1 "$3")"
+}
+
 poke16() {
     poke "$1" "$2" "$(_bytes 2 "$3")"
 }
@@ -111,6 +115,20 @@ number() {
     local digits
     digits=$(od -A n -v -t x1 -j "$2" -N "$3" "$1")
     echo $((16#${digits//[[:space:]]/}))
+}
+
+# So many bytes that no codec makes shorter, the same every time: noise COUNT
+noise() {
+    local state=1 bytes='' count
+    for ((count = 0; count < $1; count++)); do
+        state=$(((state * 1103515245 + 12345) & 0x7fffffff))
+        printf -v bytes '%s\\x%02x' "$bytes" $((state >> 16 & 255))
+        if ((count % 256 == 255)); then
+            printf '%b' "$bytes"
+            bytes=''
+        fi
+    done
+    printf '%b' "$bytes"
 }
 
 # Says whether two files hold the same bytes.
