@@ -69,6 +69,7 @@ impl Metadata {
             let first = self.find_free(count, HOST_OFFSET_MAX)?;
             match self.change_refcounts(first, count, Change::Raise) {
                 Ok(()) => {
+                    self.end_packing_in(first, count);
                     self.prepare_reuse(first, count)?;
                     return Ok(self.geometry.host_offset(first));
                 }
@@ -91,6 +92,7 @@ impl Metadata {
             }
             match self.change_refcounts(first, free, Change::Raise) {
                 Ok(()) => {
+                    self.end_packing_in(first, free);
                     self.prepare_reuse(first, free)?;
                     return Ok(free);
                 }
@@ -139,6 +141,18 @@ impl Metadata {
                 Err(Refusal::TryAgain) => self.lower_free_index(first),
                 Err(Refusal::Failed(error)) => return Err(error),
             }
+        }
+    }
+
+    /// Compressed data is not packed into a cluster that was freed and then given to something else. The real tool
+    /// does that and overwrites the cluster's new content.
+    pub(super) fn end_packing_in(&mut self, first: HostCluster, count: u64) {
+        let inside = |end: HostOffset| {
+            let cluster = self.geometry.host_cluster(end);
+            cluster >= first && cluster < first.step(count)
+        };
+        if self.compressed_end.is_some_and(inside) {
+            self.compressed_end = None;
         }
     }
 

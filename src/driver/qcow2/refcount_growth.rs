@@ -48,6 +48,7 @@ impl Metadata {
             self.lower_free_index(block);
             return Err(refusal);
         }
+        self.end_packing_in(block, 1);
         self.prepare_reuse(block, 1)?;
         // Crash consistency, rule 5: L2 tables, then the block, then the table that points at it.
         self.write_tables()?;

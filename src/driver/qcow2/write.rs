@@ -1,5 +1,7 @@
 //! Writing guest data.
 
+use std::collections::VecDeque;
+
 use super::image::Qcow2;
 use super::plan::{MappingChange, Surroundings, WritePlan};
 use crate::base::iv_sector::SECTOR_SIZE;
@@ -31,6 +33,30 @@ impl Payload<'_> {
 
 /// Up to this many bytes, a partial write and its surroundings go out as one piece.
 const MERGED_BYTES: u64 = 256 << 10;
+
+/// Runs of one request that are planned before the first of them is committed.
+const PLANNED_AHEAD: usize = 8;
+
+/// Plans one run after the other.
+struct Planner<'a> {
+    image: &'a Qcow2,
+    next: GuestOffset,
+    left: u64,
+    previous: Option<HostOffset>,
+}
+
+impl Planner<'_> {
+    fn plan(&mut self) -> Result<WritePlan> {
+        let plan = self
+            .image
+            .metadata()?
+            .prepare_write(self.next, self.left, self.previous)?;
+        self.previous = plan.neighbour(self.image.geometry.cluster_size());
+        self.next = self.next.plus(plan.length)?;
+        self.left -= plan.length;
+        Ok(plan)
+    }
+}
 
 impl Qcow2 {
     /// Writes to the disk.
@@ -91,84 +117,61 @@ impl Qcow2 {
         }
     }
 
+    /// Plans runs, writes and commits them. Planning is ahead of committing, as in the real tool: what a run
+    /// replaces is not free yet when the next one is planned. With a turn, everything is planned inside it.
     fn write_planned(
         &self,
         offset: GuestOffset,
-        payload: Payload<'_>,
-        turn: Option<&mut dyn Turn>,
-    ) -> Result<()> {
-        match turn {
-            None => self.write_run_by_run(offset, payload),
-            Some(turn) => self.write_all_planned(offset, payload, turn),
-        }
-    }
-
-    /// Plans, writes and commits one run after the other.
-    fn write_run_by_run(&self, offset: GuestOffset, mut payload: Payload<'_>) -> Result<()> {
-        let total = payload.bytes().len();
-        let cluster_size = self.geometry.cluster_size();
-        let mut done = 0;
-        let mut previous = None;
-        while done < total {
-            let guest = offset.plus(done as u64)?;
-            let plan = self
-                .metadata()?
-                .prepare_write(guest, (total - done) as u64, previous)?;
-            previous = plan.neighbour(cluster_size);
-            let length = usize::try_from(plan.length).unwrap_or(usize::MAX);
-            self.carry_out(&plan, payload.piece(done, length))?;
-            done += length;
-        }
-        Ok(())
-    }
-
-    /// Plans everything, passes the turn on, then writes and commits.
-    fn write_all_planned(
-        &self,
-        offset: GuestOffset,
         mut payload: Payload<'_>,
-        turn: &mut dyn Turn,
+        mut turn: Option<&mut dyn Turn>,
     ) -> Result<()> {
         let total = payload.bytes().len();
-        turn.wait()?;
-        let mut plans = Vec::new();
-        let cluster_size = self.geometry.cluster_size();
-        let mut planned = 0;
-        let mut previous = None;
-        while planned < total {
-            let guest = offset.plus(planned as u64)?;
-            let left = (total - planned) as u64;
-            let plan = self
-                .metadata()
-                .and_then(|mut metadata| metadata.prepare_write(guest, left, previous));
-            match plan {
-                Ok(plan) => {
-                    previous = plan.neighbour(cluster_size);
-                    planned += usize::try_from(plan.length).unwrap_or(usize::MAX);
-                    plans.push(plan);
-                }
-                Err(error) => {
-                    self.abandon_all(&plans);
-                    return Err(error);
+        let ahead = if turn.is_some() {
+            usize::MAX
+        } else {
+            PLANNED_AHEAD
+        };
+        if let Some(turn) = &mut turn {
+            turn.wait()?;
+        }
+        let mut planner = Planner {
+            image: self,
+            next: offset,
+            left: total as u64,
+            previous: None,
+        };
+        let mut done = 0;
+        // The common case without a queue: one run.
+        let first = planner.plan()?;
+        let mut queue = VecDeque::new();
+        let mut current = Some(first);
+        while let Some(plan) = current {
+            while planner.left > 0 && queue.len() + 1 < ahead {
+                match planner.plan() {
+                    Ok(next) => queue.push_back(next),
+                    Err(error) => {
+                        self.abandon_all([&plan].into_iter().chain(&queue));
+                        return Err(error);
+                    }
                 }
             }
-        }
-        turn.pass();
-        let mut done = 0;
-        for (index, plan) in plans.iter().enumerate() {
+            if let Some(turn) = turn.take() {
+                turn.pass();
+            }
             let length = usize::try_from(plan.length).unwrap_or(usize::MAX);
-            if let Err(error) = self.carry_out(plan, payload.piece(done, length)) {
-                self.abandon_all(plans.get(index + 1..).unwrap_or_default());
+            if let Err(error) = self.carry_out(&plan, payload.piece(done, length)) {
+                self.abandon_all(&queue);
                 return Err(error);
             }
             done += length;
+            current = queue.pop_front();
         }
         Ok(())
     }
 
-    fn abandon_all(&self, plans: &[WritePlan]) {
+    fn abandon_all<'a>(&self, plans: impl IntoIterator<Item = &'a WritePlan>) {
         let mut metadata = self.metadata_even_if_dead();
-        for change in plans.iter().filter_map(|plan| plan.change.as_ref()) {
+        for change in plans.into_iter().filter_map(|plan| plan.change.as_ref()) {
             metadata.abandon_write(change);
         }
     }
@@ -181,7 +184,7 @@ impl Qcow2 {
         match self.store_with_surroundings(plan, change, piece) {
             Ok(copied) => self.metadata()?.commit_write(change, copied),
             Err(error) => {
-                self.abandon_all(std::slice::from_ref(plan));
+                self.abandon_all([plan]);
                 Err(error)
             }
         }

@@ -3,6 +3,7 @@
 use super::super::testing::{
     Operation, create, difference, layout, real_tools, run_ours, run_real,
 };
+use super::Dice;
 use Operation::{Compressed, Discard, Truncate, VmState, Write, Zero, ZeroUnmap};
 
 fn check(options: &str, size: u64, sessions: &[Vec<Operation>]) -> Result<(), String> {
@@ -138,18 +139,6 @@ fn chosen_sequences() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// A small generator: a failure prints its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % sides
-    }
-}
-
 fn random_operation(dice: &mut Dice, cluster: u64, size: u64, zstd: bool) -> Operation {
     let offset = dice.roll(size / 512) * 512;
     let offset = if dice.roll(2) == 0 {
@@ -180,10 +169,7 @@ fn random_operation(dice: &mut Dice, cluster: u64, size: u64, zstd: bool) -> Ope
 
 /// One random case: options, size and sessions.
 fn random_case(seed: u64) -> (String, u64, Vec<Vec<Operation>>) {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    for _ in 0..8 {
-        dice.roll(2);
-    }
+    let mut dice = Dice::new(seed);
     let cluster_bits = [9, 9, 10, 12, 16][usize::try_from(dice.roll(5)).unwrap()];
     let cluster = 1_u64 << cluster_bits;
     let mut options = format!("cluster_size={cluster}");
@@ -215,15 +201,9 @@ fn random_sequences() {
     if !real_tools() {
         return;
     }
-    let number = |name: &str, default: u64| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
-    let first = number("COWPROOF_SEED", 1);
+    let (first, count) = super::seeds(40);
     let mut failures = Vec::new();
-    for seed in first..first + number("COWPROOF_CASES", 40) {
+    for seed in first..first + count {
         let (options, size, sessions) = random_case(seed);
         if let Err(difference) = check(&options, size, &sessions) {
             failures.push(format!("seed {seed}: {difference}"));
