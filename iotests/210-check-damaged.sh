@@ -30,6 +30,7 @@ img check -q "$IMAGE"
 
 say "a cluster that nobody uses"
 fresh
+truncate -s 768k "$IMAGE"
 poke16 "$IMAGE" $((refcount_block + 2 * 10)) 1
 checks
 
@@ -74,6 +75,7 @@ checks
 
 say "an L2 table that is not aligned"
 fresh
+quiet io -f qcow2 -c 'write -P 0 0 64k' "$IMAGE"
 poke64 "$IMAGE" "$l1_table" $((0x8000000000000000 | (l2_table + 512)))
 checks
 
