@@ -3,6 +3,8 @@
 pub mod commit;
 pub mod compare;
 pub mod convert;
+pub mod info;
+pub mod map;
 pub mod progress;
 pub mod rebase;
 pub mod sources;

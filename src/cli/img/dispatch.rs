@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Choice};
 use super::failure::{Failure, Outcome};
 use super::session::Session;
-use super::{check, commit, compare, convert, create, dd, help, rebase};
+use super::{check, commit, compare, convert, create, dd, help, info, map, rebase, snapshot};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -65,7 +65,10 @@ fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> O
         "convert" => convert::run,
         "create" => create::run,
         "dd" => dd::run,
+        "info" => info::run,
+        "map" => map::run,
         "rebase" => rebase::run,
+        "snapshot" => snapshot::run,
         _ => return Err(Failure::Usage(format!("Command not found: {command}"))),
     };
     session.enter(command);

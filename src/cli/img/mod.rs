@@ -6,6 +6,8 @@ pub mod failure;
 pub mod format_options;
 pub mod help;
 pub mod images;
+mod info;
+mod map;
 pub mod session;
 
 mod check;
@@ -15,5 +17,6 @@ mod convert;
 mod create;
 mod dd;
 mod rebase;
+mod snapshot;
 
 pub use dispatch::main;

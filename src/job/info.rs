@@ -1,0 +1,115 @@
+//! What `info` tells about an image, gathered from its nodes.
+
+use crate::base::error::errno;
+use crate::base::{Error, Result};
+use crate::node::{ImageInfo, Node, SharedNode, SnapshotInfo};
+
+/// One node's facts.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The name that the node shows.
+    pub filename: String,
+    /// The driver.
+    pub format: &'static str,
+    /// Visible length in bytes.
+    pub virtual_size: u64,
+    /// Bytes that the storage really uses, when known.
+    pub actual_size: Option<u64>,
+    /// What the image's header says.
+    pub image: ImageInfo,
+    /// Whether the node knows about a clean shutdown at all (null devices do not).
+    pub has_image_facts: bool,
+    /// The backing file that the header names.
+    pub backing: Option<BackingFacts>,
+    /// The internal snapshots.
+    pub snapshots: Vec<SnapshotInfo>,
+    /// The nodes below, by the name of the edge; the backing file is not among them.
+    pub children: Vec<(&'static str, Self)>,
+}
+
+/// The backing file as named, and as it would be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackingFacts {
+    /// The name in the header.
+    pub name: String,
+    /// The name resolved against the image's directory.
+    pub full_name: String,
+    /// The format, when recorded.
+    pub format: Option<String>,
+}
+
+/// Gathers the facts of a node and of what lies below it.
+pub fn gather(node: &SharedNode) -> Result<Facts> {
+    let children = match node.file() {
+        Some(file) => vec![("file", gather(&file)?)],
+        None => Vec::new(),
+    };
+    let has_image_facts = match node.driver() {
+        "raw" => children
+            .first()
+            .is_some_and(|(_, child)| child.has_image_facts),
+        driver => !driver.starts_with("null-"),
+    };
+    Ok(Facts {
+        filename: node.filename(),
+        format: node.driver(),
+        virtual_size: node.length()?,
+        actual_size: node.allocated_bytes(),
+        image: node.info()?,
+        has_image_facts,
+        backing: backing(node.as_ref()),
+        snapshots: snapshots(node.as_ref())?,
+        children,
+    })
+}
+
+fn snapshots(node: &dyn Node) -> Result<Vec<SnapshotInfo>> {
+    node.snapshots().or_else(|error: Error| {
+        if error.errno() == errno::ENOTSUP {
+            Ok(Vec::new())
+        } else {
+            Err(error)
+        }
+    })
+}
+
+fn backing(node: &dyn Node) -> Option<BackingFacts> {
+    let reference = node.backing_reference()?;
+    let storage = bottom_filename(node);
+    Some(BackingFacts {
+        full_name: resolve(&storage, &reference.name),
+        name: reference.name,
+        format: reference.format,
+    })
+}
+
+/// The name of the host file below, whatever the name of the node itself says.
+fn bottom_filename(node: &dyn Node) -> String {
+    match node.file() {
+        Some(file) => bottom_filename(file.as_ref()),
+        None => node.filename(),
+    }
+}
+
+/// A backing file's name as seen from the directory of the image that names it.
+fn resolve(image: &str, name: &str) -> String {
+    let directory = match image.rfind('/') {
+        Some(slash) => image.get(..=slash).unwrap_or_default(),
+        None => "",
+    };
+    if name.starts_with('/') || has_protocol(name) {
+        name.to_owned()
+    } else {
+        format!("{directory}{name}")
+    }
+}
+
+/// A colon before the first slash marks a protocol.
+fn has_protocol(name: &str) -> bool {
+    name.split('/')
+        .next()
+        .is_some_and(|first| first.contains(':'))
+}
+
+#[cfg(test)]
+mod tests;
