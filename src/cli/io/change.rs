@@ -51,6 +51,7 @@ pub(super) fn flush(session: &mut Session, _: &[&str]) -> Outcome {
     session.node()?.flush().map_err(|_| Complaint::Said)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the signature of a command")]
 pub(super) fn aio_flush(session: &mut Session, _: &[&str]) -> Outcome {
     session.settle();
     Ok(())

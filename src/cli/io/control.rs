@@ -1,5 +1,6 @@
 //! Commands about the tool itself: `help`, `quit`, `sleep`, signals, and breakpoints of a driver that is not here.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::command::{Complaint, Outcome};
@@ -17,8 +18,7 @@ pub(super) fn help(session: &mut Session, words: &[&str]) -> Outcome {
         return Ok(());
     };
     let Some(command) = table::find(called) else {
-        session.output.line(&format!("command {called} not found"));
-        return Ok(());
+        return Err(Complaint::Output(format!("command {called} not found")));
     };
     session.output.line(&command.usage(called));
     session.output.print(command.text);
@@ -62,11 +62,8 @@ pub(super) fn sigraise(session: &mut Session, words: &[&str]) -> Outcome {
             // Real-time signals have no names there; another process can send them.
             let own = std::process::id().to_string();
             let number = format!("-{number}");
-            drop(
-                std::process::Command::new("kill")
-                    .args([number, own])
-                    .status(),
-            );
+            let mut kill = std::process::Command::new("kill");
+            drop(kill.args([number, own]).stderr(Stdio::null()).status());
         }
         Err(_) => {}
     }

@@ -96,13 +96,19 @@ pub(super) fn map(session: &mut Session, _: &[&str]) -> Outcome {
 pub(super) fn info(session: &mut Session, _: &[&str]) -> Outcome {
     let node = session.node()?;
     let info = node.info()?;
-    let mut text = format!(
-        "format name: {}\ncluster size: {}\nvm state offset: {}\n",
-        node.driver(),
+    let driver = node.driver();
+    let mut text = format!("format name: {driver}\n");
+    if node.file().is_none() {
+        // A protocol driver: its name as such follows the format's.
+        let _ = writeln!(text, "format name: {driver}");
+    }
+    let _ = write!(
+        text,
+        "cluster size: {}\nvm state offset: {}\n",
         human_bytes(info.cluster_size.unwrap_or(0)),
         human_bytes(info.vm_state_offset),
     );
-    if let Some((_, specific)) = &info.specific {
+    if let Some((_, specific)) = info.specific.as_ref().filter(|(_, map)| !map.is_empty()) {
         text.push_str("Format specific information:\n");
         describe_members(&mut text, specific, 1);
     }

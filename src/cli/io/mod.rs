@@ -17,6 +17,3 @@ mod words;
 mod write;
 
 pub use tool::main;
-
-#[cfg(test)]
-mod tests;

@@ -3,30 +3,48 @@
 //! Scripts record both streams in one file: what of the output comes before an error line depends on when the
 //! buffer is written. `abort` loses what is still in it.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 
 /// What `stdio` takes for pipes and files here.
 const CAPACITY: usize = 4096;
 
+/// Where the bytes go in the end.
+pub(super) trait Sink {
+    /// Writes all of it; a reader that went away ends the output, not the work.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Option<File> {
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(file) = self {
+            let _ = file.write_all(bytes);
+        }
+    }
+}
+
 /// Buffered standard output.
-pub(super) struct Output<W: Write> {
+pub(super) struct Output<W: Sink> {
     sink: W,
     buffer: Vec<u8>,
     each_line: bool,
 }
 
 /// The process's own.
-pub(super) type Stdout = Output<std::io::Stdout>;
+pub(super) type Stdout = Output<Option<File>>;
 
 impl Stdout {
     pub(super) fn standard() -> Self {
-        let sink = std::io::stdout();
-        let each_line = sink.is_terminal();
+        let stdout = std::io::stdout();
+        let each_line = stdout.is_terminal();
+        // Not std's own handle, which has a buffer with rules of its own.
+        let sink = stdout.as_fd().try_clone_to_owned().ok().map(File::from);
         Self::new(sink, each_line)
     }
 }
 
-impl<W: Write> Output<W> {
+impl<W: Sink> Output<W> {
     pub(super) const fn new(sink: W, each_line: bool) -> Self {
         Self {
             sink,
@@ -35,11 +53,12 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Writes what is in the buffer. A reader that went away ends the output, not the work.
+    /// Writes what is in the buffer.
     pub(super) fn flush(&mut self) {
-        let _ = self.sink.write_all(&self.buffer);
-        let _ = self.sink.flush();
-        self.buffer.clear();
+        if !self.buffer.is_empty() {
+            self.sink.put(&self.buffer);
+            self.buffer.clear();
+        }
     }
 
     pub(super) fn print(&mut self, text: &str) {
@@ -53,7 +72,9 @@ impl<W: Write> Output<W> {
             self.buffer.extend_from_slice(fits);
             self.flush();
             let (blocks, rest) = rest.split_at(rest.len() - rest.len() % CAPACITY);
-            let _ = self.sink.write_all(blocks);
+            if !blocks.is_empty() {
+                self.sink.put(blocks);
+            }
             self.buffer.extend_from_slice(rest);
         }
         if self.each_line && bytes.contains(&b'\n') {

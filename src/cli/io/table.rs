@@ -88,7 +88,6 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "discards a number of bytes at a specified offset",
         text: include_str!("help/discard.txt"),
         run: change::discard,
-        ..PLAIN
     },
     Command {
         name: "flush",
@@ -138,7 +137,6 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "open the file specified by path",
         text: include_str!("help/open.txt"),
         run: open::open,
-        ..PLAIN
     },
     Command {
         name: "quit",
@@ -247,7 +245,6 @@ pub(super) const COMMANDS: &[Command] = &[
         summary: "writes a number of bytes at a specified offset",
         text: include_str!("help/write.txt"),
         run: write::write,
-        ..PLAIN
     },
     Command {
         name: "writev",

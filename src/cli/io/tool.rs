@@ -146,7 +146,7 @@ impl CommandLine {
 pub fn main(invoked: &str, arguments: Vec<OsString>) -> ExitCode {
     let program = invoked.rsplit('/').next().unwrap_or(invoked);
     let arguments = arguments
-        .iter()
+        .into_iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     let line = match CommandLine::read(invoked, program, arguments) {

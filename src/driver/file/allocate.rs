@@ -111,14 +111,19 @@ impl File {
         }
         if preallocation != Preallocation::Off && length < before {
             return Err(Error::caller(
-                "Preallocation can only be used for growing images",
+                "Cannot use preallocation for shrinking files",
             ));
         }
         if i64::try_from(length).is_err() {
             return Err(Error::bare(errno::EFBIG).prefixed("Could not resize file: "));
         }
         let outcome = match preallocation {
-            Preallocation::Off | Preallocation::Metadata => self
+            Preallocation::Metadata => {
+                return Err(Error::unsupported(
+                    "Unsupported preallocation mode: metadata",
+                ));
+            }
+            Preallocation::Off => self
                 .host()
                 .set_len(length)
                 .map_err(|error| Error::from(error).prefixed("Could not resize file: ")),

@@ -5,6 +5,7 @@ use super::write::Data;
 use crate::base::error::errno;
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
+use crate::codec::Compression;
 use crate::format::qcow1::Mapping;
 use crate::node::{Preallocation, Turn};
 
@@ -20,7 +21,7 @@ impl Qcow1 {
         }
         let stored = self.file.read_vec(offset, length)?;
         let mut cluster = vec![0; self.cluster_bytes()?];
-        inflate(&stored, &mut cluster)?;
+        Compression::Deflate.decompress(&stored, &mut cluster)?;
         Ok(cluster)
     }
 
@@ -43,10 +44,10 @@ impl Qcow1 {
         }
         let mut padded = data.to_vec();
         padded.resize(self.cluster_bytes()?, 0);
-        let deflated = deflate(&padded, padded.len() - 1)?;
-        let Some(deflated) = deflated else {
+        let mut deflated = Vec::new();
+        if !Compression::Deflate.compress(&padded, &mut deflated)? {
             return self.write(offset, Data::Shared(data), turn);
-        };
+        }
         if let Some(turn) = turn.as_deref_mut() {
             turn.wait()?;
         }
@@ -90,29 +91,4 @@ impl Qcow1 {
         self.file.resize(end.bytes(), Preallocation::Off)?;
         Ok(Some((place, entry)))
     }
-}
-
-/// Window of the streams in the file (qcow1 §4).
-const WINDOW_BITS: u8 = 12;
-
-fn inflate(stored: &[u8], cluster: &mut [u8]) -> Result<()> {
-    let mut stream = flate2::Decompress::new_with_window_bits(false, WINDOW_BITS);
-    let done = stream.decompress(stored, cluster, flate2::FlushDecompress::Finish);
-    if done.is_ok() && stream.total_out() == cluster.len() as u64 {
-        Ok(())
-    } else {
-        Err(Error::eio())
-    }
-}
-
-fn deflate(data: &[u8], limit: usize) -> Result<Option<Vec<u8>>> {
-    let mut out = vec![0; limit];
-    let mut stream =
-        flate2::Compress::new_with_window_bits(flate2::Compression::default(), false, WINDOW_BITS);
-    let status = stream
-        .compress(data, &mut out, flate2::FlushCompress::Finish)
-        .map_err(|_| Error::eio())?;
-    let length = usize::try_from(stream.total_out()).map_err(|_| Error::eio())?;
-    out.truncate(length);
-    Ok((status == flate2::Status::StreamEnd).then_some(out))
 }

@@ -1,5 +1,11 @@
 use super::*;
 
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 fn written(output: &Output<Vec<u8>>) -> usize {
     output.sink.len()
 }
