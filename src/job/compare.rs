@@ -47,6 +47,10 @@ pub struct Failure {
 pub struct Comparison<'a> {
     /// The two images.
     pub images: [&'a SharedNode; 2],
+    /// Where to start.
+    pub from: u64,
+    /// Where to stop; behind its end an image is zeros.
+    pub to: u64,
     /// The allocation must be the same as well.
     pub strict: bool,
     /// Number of worker threads.
@@ -116,10 +120,14 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Verdict, Failure> {
         plan: Mutex::new(Plan {
             comparison,
             lengths,
-            position: 0,
+            position: comparison.from,
             known: [None; 2],
         }),
-        meter: Meter::new(comparison.progress, lengths[0].max(lengths[1])),
+        meter: Meter::starting_at(
+            comparison.progress,
+            comparison.from,
+            lengths[0].max(lengths[1]),
+        ),
         first: Mutex::new(None),
         ended: AtomicBool::new(false),
     };
@@ -137,10 +145,9 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Verdict, Failure> {
 }
 
 impl Plan<'_> {
-    /// The next piece that has to be looked at, with the bytes passed over before it.
-    fn next(&mut self) -> Result<(u64, Option<Piece>), (u64, Event)> {
-        let from = self.position;
-        let end = self.lengths[0].max(self.lengths[1]);
+    /// The next piece that has to be looked at.
+    fn next(&mut self, meter: &Meter<'_>) -> Result<Option<Piece>, (u64, Event)> {
+        let end = self.comparison.to;
         while self.position < end {
             let position = self.position;
             let a = self.run(0)?;
@@ -149,9 +156,10 @@ impl Plan<'_> {
                 let verdict = Verdict::Status(GuestOffset::new(position));
                 return Err((position, Event::Differs(verdict)));
             }
-            let common = a.end.min(b.end);
+            let common = a.end.min(b.end).min(end);
             if a.zero && b.zero {
                 self.position = common;
+                meter.advance(common - position);
                 continue;
             }
             let border = (position - position % CHUNK).saturating_add(CHUNK);
@@ -161,9 +169,9 @@ impl Plan<'_> {
                 length: usize::try_from(self.position - position).unwrap_or(0),
                 zero: [a.zero, b.zero],
             };
-            return Ok((position - from, Some(piece)));
+            return Ok(Some(piece));
         }
-        Ok((self.position - from, None))
+        Ok(None)
     }
 
     /// The run of one image at the position.
@@ -251,11 +259,7 @@ impl Job<'_> {
 
     /// Compares the next piece; false when there is none.
     fn step(&self, [a, b]: &mut [Vec<u8>; 2]) -> Result<bool, (u64, Event)> {
-        let (skipped, piece) = self.plan.lock().next()?;
-        if skipped > 0 {
-            self.meter.advance(skipped);
-        }
-        let Some(piece) = piece else {
+        let Some(piece) = self.plan.lock().next(&self.meter)? else {
             return Ok(false);
         };
         let (a, b) = (&mut a[..piece.length], &mut b[..piece.length]);

@@ -35,9 +35,14 @@ pub struct Meter<'a> {
 impl<'a> Meter<'a> {
     /// Starts at 0 of `total`.
     pub fn new(listener: &'a dyn Progress, total: u64) -> Self {
+        Self::starting_at(listener, 0, total)
+    }
+
+    /// Goes on at `done` of `total`.
+    pub fn starting_at(listener: &'a dyn Progress, done: u64, total: u64) -> Self {
         Self {
             listener,
-            done: AtomicU64::new(0),
+            done: AtomicU64::new(done),
             total,
         }
     }

@@ -114,20 +114,29 @@ fn compare(
     names: &[String],
     progress: &Printer,
 ) -> Outcome {
-    if images[0].length()? != images[1].length()? {
-        if options.strict {
-            session.print_unless_quiet("Strict mode: Image size mismatch!\n");
-            return Ok(DIFFERENT);
-        }
-        session.print_unless_quiet("Warning: Image size mismatch!\n");
+    let lengths = [images[0].length()?, images[1].length()?];
+    let common = lengths[0].min(lengths[1]);
+    let whole = lengths[0].max(lengths[1]);
+    if options.strict && common != whole {
+        session.print_unless_quiet("Strict mode: Image size mismatch!\n");
+        return Ok(DIFFERENT);
     }
-    let verdict = compare::run(&Comparison {
-        images,
-        strict: options.strict,
-        workers: images::workers(),
-        progress,
-    })
-    .map_err(|failure| words(failure, names))?;
+    let compare_range = |from, to| {
+        compare::run(&Comparison {
+            images,
+            from,
+            to,
+            strict: options.strict,
+            workers: images::workers(),
+            progress,
+        })
+        .map_err(|failure| words(failure, names))
+    };
+    let mut verdict = compare_range(0, common)?;
+    if verdict == Verdict::Identical && common != whole {
+        session.print_unless_quiet("Warning: Image size mismatch!\n");
+        verdict = compare_range(common, whole)?;
+    }
     let (text, code) = match verdict {
         Verdict::Identical => ("Images are identical.".to_owned(), 0),
         Verdict::Content(offset) => (

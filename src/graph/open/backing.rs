@@ -92,6 +92,7 @@ fn flags_below(above: NodeFlags, depth: usize) -> NodeFlags {
     NodeFlags {
         writable: above.writable_backing == depth,
         check: false,
+        backing: true,
         depth_left: above.depth_left.saturating_sub(1),
         ..above
     }

@@ -11,7 +11,7 @@ use crate::driver::qcow1::{Qcow1, Qcow1OpenOptions};
 use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
 use crate::driver::raw::{Raw, Window};
 use crate::graph::OptionTree;
-use crate::node::{Access, HostFile, Node, Permissions, SharedNode};
+use crate::node::{Access, HostFile, Node, Notices, Permissions, SharedNode};
 
 /// The formats that are built here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,15 +138,20 @@ fn open_raw(
     if !context.probed || !context.flags.writable {
         return Ok(Arc::new(raw));
     }
-    let notices = &opener.environment.notices;
+    if !context.flags.backing {
+        warn_of_probing(&below, &opener.environment.notices);
+    }
+    Ok(Arc::new(raw.with_guard(probe::announces_a_format)))
+}
+
+fn warn_of_probing(filename: &str, notices: &Notices) {
     notices.say(&format!(
-        "WARNING: Image format was not specified for '{below}' and probing guessed raw."
+        "WARNING: Image format was not specified for '{filename}' and probing guessed raw."
     ));
     notices.say(
         "         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.",
     );
     notices.say("         Specify the 'raw' format explicitly to remove the restrictions.");
-    Ok(Arc::new(raw.with_guard(probe::announces_a_format)))
 }
 
 /// What the tree says about the encryption of a qcow or qcow2 image.

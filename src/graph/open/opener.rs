@@ -31,6 +31,8 @@ pub(super) struct NodeFlags {
     pub(super) discard: bool,
     /// The layer that many steps below is opened for writing; 0: none.
     pub(super) writable_backing: usize,
+    /// A layer below the top: nobody is warned that its format was probed.
+    pub(super) backing: bool,
     /// How many more nodes may be opened below this one.
     pub(super) depth_left: usize,
 }
@@ -48,6 +50,7 @@ impl NodeFlags {
             flush_writes: matches!(flags.cache, CacheMode::Writethrough | CacheMode::Directsync),
             discard: flags.discard_unmap,
             writable_backing: flags.writable_backing,
+            backing: false,
             depth_left,
         }
     }

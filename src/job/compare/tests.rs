@@ -8,6 +8,8 @@ fn compare(a: &[u8], b: &[u8], workers: usize) -> Verdict {
     let node = |bytes: &[u8]| Arc::new(Memory::new(bytes.to_vec(), u64::MAX)) as SharedNode;
     run(&Comparison {
         images: [&node(a), &node(b)],
+        from: 0,
+        to: a.len().max(b.len()) as u64,
         strict: false,
         workers,
         progress: &Silent,

@@ -125,7 +125,7 @@ impl Options {
         options.refuse_contradictions()?;
         options.target = operands.pop().unwrap_or_default();
         if operands.is_empty() {
-            return Err(Failure::Usage("Must specify image file name".to_owned()));
+            return Err(Failure::words("Must specify image file name"));
         }
         options.sources = operands;
         if let Some(name) = &options.source_cache_name {
