@@ -160,6 +160,16 @@ impl Error {
         self
     }
 
+    /// Puts words in front of an errno's text; an error with words of its own stays as it is.
+    #[must_use]
+    pub fn prefixed_when_bare(self, prefix: impl fmt::Display) -> Self {
+        if self.is_bare() {
+            self.prefixed(prefix)
+        } else {
+            self
+        }
+    }
+
     /// Who is to blame.
     pub fn kind(&self) -> Kind {
         self.0.kind

@@ -1,24 +1,76 @@
 //! Creating an image: from `create -f FMT -o …` to a file.
 
+mod build;
+mod prepare;
+pub mod tables;
+
+use super::options::values::text_of;
 use super::{Environment, OptionTree};
-use crate::base::{Error, Result};
+use crate::base::Result;
 
 /// An image to create.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CreateRequest {
     /// `-f`.
     pub format: String,
     /// The file name.
     pub filename: String,
-    /// `-o`, with `size`, `backing_file`, `backing_fmt` merged in.
+    /// `-o`.
     pub options: OptionTree,
+    /// The size when it comes as an argument of its own.
+    pub size: Option<u64>,
+    /// `-b`: wins over `-o backing_file`.
+    pub backing_file: Option<String>,
+    /// `-F`: wins over `-o backing_fmt`.
+    pub backing_format: Option<String>,
     /// `-u`: don't look at the backing file.
     pub unsafe_backing: bool,
+}
+
+/// An image that is about to be created: everything that can be known beforehand has been checked.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    format: String,
+    filename: String,
+    /// Where the file is, without a protocol in front.
+    path: String,
+    options: OptionTree,
+}
+
+impl Prepared {
+    /// `Formatting 'x', fmt=raw size=1048576`: what `create` prints before it starts.
+    pub fn formatting_line(&self) -> String {
+        let mut line = format!("Formatting '{}', fmt={}", self.filename, self.format);
+        for (name, value) in self.options.iter() {
+            let value = text_of(value).unwrap_or_default().replace(',', ",,");
+            line.push_str(&format!(" {name}={value}"));
+        }
+        line
+    }
+
+    /// The options as completed by defaults, in the order in which they are shown.
+    pub const fn options(&self) -> &OptionTree {
+        &self.options
+    }
+
+    /// Creates the image; a failure leaves no half-made file behind.
+    pub fn create(&self, environment: &Environment) -> Result<()> {
+        build::build(self, environment)
+    }
+}
+
+/// Checks and completes `request`; nothing is written yet.
+pub fn prepare(request: &CreateRequest, environment: &Environment) -> Result<Prepared> {
+    prepare::prepare(request, environment)
 }
 
 /// Creates the image; a failure leaves no half-made file behind. Returns the options as completed by defaults,
 /// in the order in which `Formatting '…'` prints them.
 pub fn create(request: &CreateRequest, environment: &Environment) -> Result<OptionTree> {
-    let _ = (request, environment);
-    Err(Error::unsupported("graph::create is not built yet"))
+    let prepared = prepare(request, environment)?;
+    prepared.create(environment)?;
+    Ok(prepared.options)
 }
+
+#[cfg(test)]
+mod tests;

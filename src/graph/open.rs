@@ -8,7 +8,10 @@ mod protocol;
 mod qcow2_options;
 mod shown;
 
+pub use self::backing::resolve_against;
+pub(crate) use self::formats::is_known_driver;
 use self::opener::{NodeFlags, Opener, Request};
+pub(crate) use self::protocol::creatable_path;
 use super::{Environment, OptionTree};
 use crate::base::Result;
 use crate::base::limits::MAX_CHAIN_DEPTH;

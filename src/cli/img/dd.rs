@@ -131,7 +131,7 @@ fn copy(
         format: format.clone(),
         filename: output.to_owned(),
         options: tree,
-        unsafe_backing: false,
+        ..CreateRequest::default()
     };
     create(&request, environment).map_err(|error| {
         error.prefixed(format!("{output}: error while creating output image: "))

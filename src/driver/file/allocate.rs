@@ -148,8 +148,7 @@ impl File {
             length - before,
         )
         .map_err(|error| {
-            Error::bare(error.raw_os_error())
-                .prefixed("Could not preallocate data for the new file: ")
+            Error::bare(error.raw_os_error()).prefixed("Could not preallocate new data: ")
         })
     }
 

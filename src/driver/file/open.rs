@@ -51,25 +51,27 @@ impl File {
         !self.regular
     }
 
-    /// Opens a host file. No lock is taken yet: [`File::lock`].
+    /// Opens a host file. No lock is taken yet: [`crate::node::Node::set_access`].
     pub fn open(filename: &str, options: FileOptions) -> Result<Self> {
         if filename.is_empty() {
             return Err(Error::caller(
                 "The 'file' block driver requires a file name",
             ));
         }
-        let could_not = |error: std::io::Error| {
-            Error::from(error).prefixed(format!("Could not open '{filename}': "))
-        };
+        Self::open_or_create(filename, options)
+            .map_err(|error| error.prefixed_when_bare(format!("Could not open '{filename}': ")))
+    }
+
+    /// Like [`File::open`], for callers with words of their own for a failed system call.
+    pub fn open_or_create(filename: &str, options: FileOptions) -> Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(options.writable)
             .create(options.create)
             .custom_flags(if options.direct { libc::O_DIRECT } else { 0 })
             .mode(0o644)
-            .open(filename)
-            .map_err(could_not)?;
-        let kind = file.metadata().map_err(could_not)?.file_type();
+            .open(filename)?;
+        let kind = file.metadata()?.file_type();
         if !(kind.is_file() || kind.is_block_device() || kind.is_char_device()) {
             return Err(Error::caller(format!(
                 "'file' driver requires '{filename}' to be a regular file"

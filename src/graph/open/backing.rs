@@ -133,16 +133,20 @@ fn request_below(upper: &Layer) -> Result<Option<Request>> {
 
 /// A backing file's name as seen from here: relative names start at the directory of the image that holds them.
 fn resolve(image: &SharedNode, name: &str) -> String {
-    if name.starts_with('/') || protocol_prefix(name).is_some() {
-        return name.to_owned();
-    }
     let mut storage = SharedNode::clone(image);
     while let Some(file) = storage.file() {
         storage = file;
     }
-    let path = storage.filename();
-    match path.rfind('/') {
-        Some(slash) => format!("{}{name}", &path[..=slash]),
+    resolve_against(&storage.filename(), name)
+}
+
+/// `name` as seen from here when the image `overlay` names it.
+pub fn resolve_against(overlay: &str, name: &str) -> String {
+    if name.starts_with('/') || protocol_prefix(name).is_some() {
+        return name.to_owned();
+    }
+    match overlay.rfind('/') {
+        Some(slash) => format!("{}{name}", &overlay[..=slash]),
         None => name.to_owned(),
     }
 }

@@ -22,6 +22,58 @@ pub(crate) enum Format {
     Luks,
 }
 
+/// Every driver name that the real tools know: what a header may record as a backing format.
+const KNOWN_DRIVERS: [&str; 43] = [
+    "blkdebug",
+    "blklogwrites",
+    "blkverify",
+    "bochs",
+    "cloop",
+    "compress",
+    "copy-before-write",
+    "copy-on-read",
+    "dmg",
+    "file",
+    "ftp",
+    "ftps",
+    "gluster",
+    "host_cdrom",
+    "host_device",
+    "http",
+    "https",
+    "iscsi",
+    "iser",
+    "luks",
+    "nbd",
+    "nfs",
+    "null-aio",
+    "null-co",
+    "nvme",
+    "parallels",
+    "preallocate",
+    "qcow",
+    "qcow2",
+    "qed",
+    "quorum",
+    "raw",
+    "rbd",
+    "replication",
+    "snapshot-access",
+    "ssh",
+    "throttle",
+    "vdi",
+    "vhdx",
+    "vmdk",
+    "vpc",
+    "vvfat",
+    "host_floppy",
+];
+
+/// True for every driver name that the real tools know, built here or not.
+pub(crate) fn is_known_driver(name: &str) -> bool {
+    KNOWN_DRIVERS.contains(&name)
+}
+
 impl Format {
     pub(crate) fn by_name(name: &str) -> Option<Self> {
         Some(match name {

@@ -260,9 +260,5 @@ fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
 
 /// What a driver says that failed without words of its own.
 pub(super) fn with_words(error: Error, filename: &str) -> Error {
-    if error.is_bare() {
-        error.prefixed(format!("Could not open '{filename}': "))
-    } else {
-        error
-    }
+    error.prefixed_when_bare(format!("Could not open '{filename}': "))
 }

@@ -97,6 +97,18 @@ pub(super) fn open_named(name: &str, flags: NodeFlags) -> Result<SharedNode> {
     open(kind, Request { name: None, tree }, flags)
 }
 
+/// The path at which an image can be created under a bare name.
+pub(crate) fn creatable_path(name: &str) -> Result<String> {
+    match protocol_prefix(name) {
+        None => Ok(name.to_owned()),
+        Some(("file", path)) => Ok(path.to_owned()),
+        Some((null @ ("null-co" | "null-aio"), _)) => Err(Error::unsupported(format!(
+            "Protocol driver '{null}' does not support image creation"
+        ))),
+        Some((protocol, _)) => Err(refused(protocol)),
+    }
+}
+
 fn refused(protocol: &str) -> Error {
     let base = protocol.split_once('+').map_or(protocol, |(base, _)| base);
     if REFUSED.contains(&base) {

@@ -128,6 +128,7 @@ fn creation(
         filename: options.target.clone(),
         options: tree,
         unsafe_backing: true,
+        ..CreateRequest::default()
     })
 }
 

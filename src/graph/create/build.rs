@@ -1,0 +1,354 @@
+//! Making the file, and the format in it.
+
+use std::sync::Arc;
+
+use super::Prepared;
+use crate::base::error::errno;
+use crate::base::{Error, GuestOffset, Result};
+use crate::crypto::secret::Secret;
+use crate::driver::file::{File, FileOptions};
+use crate::driver::luks::{Luks, LuksCreateOptions};
+use crate::driver::qcow1::{self, Qcow1CreateOptions};
+use crate::driver::qcow2::create as qcow2;
+use crate::driver::qcow2::create::{Qcow2CreateOptions, Qcow2Encryption};
+use crate::format::qcow2::header::CompressionType;
+use crate::graph::options::values::{invalid_value, parse_switch};
+use crate::graph::{Environment, OptionTree, open};
+use crate::node::{Access, HostFile, Node, Permissions, Preallocation, SharedNode};
+
+/// Bytes at the start of a new raw file that are written, not left as a hole: what the real tools do so that the
+/// alignment of direct I/O can be found out later.
+const WRITTEN_HEAD: u64 = 4096;
+
+pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()> {
+    let plan = Plan::new(prepared, environment)?;
+    let file = create_file(&prepared.path)?;
+    let outcome = plan.run(&file).and_then(|()| file.close());
+    let device = file.is_device();
+    drop(file);
+    outcome.map_err(|error| {
+        if !device {
+            // The failure is what matters; that nothing could be removed would only hide it.
+            let _ = std::fs::remove_file(&prepared.path);
+        }
+        explain_size(error, &prepared.format)
+    })
+}
+
+/// A new, empty file, locked as the real tools lock it.
+fn create_file(path: &str) -> Result<Arc<File>> {
+    let could_not = |error: Error| error.prefixed(format!("Could not create '{path}': "));
+    let options = FileOptions {
+        writable: true,
+        create: true,
+        discard: true,
+        ..FileOptions::default()
+    };
+    if path.is_empty() {
+        return Err(could_not(Error::bare(errno::ENOENT)));
+    }
+    let file = Arc::new(File::open_or_create(path, options).map_err(could_not)?);
+    file.set_access(Access {
+        used: Permissions::WRITE | Permissions::RESIZE,
+        unshared: Permissions::RESIZE,
+    })?;
+    file.resize(0, Preallocation::Off)?;
+    Ok(file)
+}
+
+fn explain_size(error: Error, format: &str) -> Error {
+    if error.errno() != errno::EFBIG {
+        return error;
+    }
+    let hint = if format == "qcow2" {
+        " (try using a larger cluster size)"
+    } else {
+        ""
+    };
+    Error::caller(format!(
+        "The image size is too large for file format '{format}'{hint}"
+    ))
+    .with_errno(errno::EFBIG)
+}
+
+type KeyResult = Result<Secret>;
+
+/// What will be written; made without touching the file.
+enum Plan {
+    Raw {
+        size: u64,
+        preallocation: Preallocation,
+    },
+    Qcow1(Qcow1CreateOptions),
+    Qcow2 {
+        options: Box<Qcow2CreateOptions>,
+        key: KeyResult,
+    },
+    Luks {
+        size: u64,
+        preallocation: Preallocation,
+        options: LuksCreateOptions,
+        key: Secret,
+    },
+}
+
+impl Plan {
+    fn new(prepared: &Prepared, environment: &Environment) -> Result<Self> {
+        let mut tree = prepared.options.clone();
+        let size = take_unsigned(&mut tree, "size");
+        match prepared.format.as_str() {
+            "qcow" => qcow1_plan(size, tree, environment),
+            "qcow2" => qcow2_plan(size, tree, environment),
+            "luks" => luks_plan(size, tree, environment),
+            _ => Ok(Self::Raw {
+                size,
+                preallocation: file_preallocation(&mut tree)?,
+            }),
+        }
+    }
+
+    fn run(self, file: &Arc<File>) -> Result<()> {
+        let shared: SharedNode = Arc::clone(file) as SharedNode;
+        let host = HostFile::new(shared);
+        match self {
+            Self::Raw {
+                size,
+                preallocation,
+            } => create_raw(file, size, preallocation),
+            Self::Qcow1(options) => qcow1::create(&host, &options),
+            Self::Qcow2 { options, key } => {
+                let key = key.map_err(|error| error.to_string());
+                qcow2::create(&host, &options, &|| key.clone().map_err(Error::key))
+            }
+            Self::Luks {
+                size,
+                preallocation,
+                options,
+                key,
+            } => Luks::create(&host, size, preallocation, &options, &key),
+        }
+    }
+}
+
+fn create_raw(file: &File, size: u64, preallocation: Preallocation) -> Result<()> {
+    let length = size
+        .checked_next_multiple_of(512)
+        .filter(|length| i64::try_from(*length).is_ok())
+        .ok_or_else(|| Error::bare(errno::EINVAL).prefixed("Could not resize file: "))?;
+    if file.is_device() && length <= file.length()? {
+        return Ok(());
+    }
+    file.resize(length, preallocation)?;
+    if length > 0 && preallocation != Preallocation::Full {
+        let head = usize::try_from(length.min(WRITTEN_HEAD)).unwrap_or(512);
+        file.write_at(GuestOffset::ZERO, &vec![0; head])?;
+    }
+    Ok(())
+}
+
+/// A number that [`super::prepare`] has checked; it is kept as signed text.
+fn take_unsigned(tree: &mut OptionTree, name: &str) -> u64 {
+    tree.take_text(name)
+        .and_then(|text| text.parse::<i64>().ok())
+        .map_or(0, i64::cast_unsigned)
+}
+
+fn take_on(tree: &mut OptionTree, name: &str) -> Result<Option<bool>> {
+    tree.take_text(name)
+        .map(|text| parse_switch(name, &text))
+        .transpose()
+}
+
+fn file_preallocation(tree: &mut OptionTree) -> Result<Preallocation> {
+    let Some(text) = tree.take_text("preallocation") else {
+        return Ok(Preallocation::Off);
+    };
+    match parse_preallocation(&text) {
+        Some(Preallocation::Metadata) => Err(Error::unsupported(
+            "Unsupported preallocation mode: metadata",
+        )),
+        Some(mode) => Ok(mode),
+        None => Err(invalid_value(&text)),
+    }
+}
+
+fn parse_preallocation(text: &str) -> Option<Preallocation> {
+    Some(match text {
+        "off" => Preallocation::Off,
+        "metadata" => Preallocation::Metadata,
+        "falloc" => Preallocation::Falloc,
+        "full" => Preallocation::Full,
+        _ => return None,
+    })
+}
+
+fn refused_value(name: &str, value: &str) -> Error {
+    Error::caller(format!(
+        "Parameter '{name}' does not accept value '{value}'"
+    ))
+}
+
+/// `encryption=on` is `encrypt.format=aes`, `off` is nothing, and any other word the name of a format.
+fn resolve_alias(tree: &mut OptionTree) -> Result<()> {
+    let Some(text) = tree.take_text("encryption") else {
+        return Ok(());
+    };
+    if text == "off" {
+        return Ok(());
+    }
+    if tree.lookup("encrypt.format").is_some() {
+        return Err(Error::caller(
+            "'encrypt.format' and its alias 'encryption' can't be used at the same time",
+        ));
+    }
+    let format = if text == "on" { "aes" } else { &text };
+    tree.set("encrypt.format", format);
+    Ok(())
+}
+
+/// The encryption of a qcow or qcow2 image, and where its key comes from.
+fn take_encryption(
+    tree: &mut OptionTree,
+    environment: &Environment,
+) -> Result<(Qcow2Encryption, KeyResult)> {
+    let mut below = tree.take_below("encrypt.");
+    let required = || Error::key("Parameter 'encrypt.key-secret' is required for cipher");
+    if below.is_empty() {
+        return Ok((Qcow2Encryption::None, Err(required())));
+    }
+    let format = below
+        .take_text("format")
+        .ok_or_else(|| Error::caller("Parameter 'encrypt.format' is missing"))?;
+    let key = match below.take_text("key-secret") {
+        Some(id) => environment.secrets.passphrase(&id),
+        None => Err(required()),
+    };
+    let encryption = match format.as_str() {
+        "aes" | "qcow" => {
+            if let Some((name, _)) = below.iter().next() {
+                return Err(Error::caller(format!(
+                    "Parameter 'encrypt.{name}' is unexpected"
+                )));
+            }
+            Qcow2Encryption::Aes
+        }
+        "luks" => Qcow2Encryption::Luks(take_luks(&mut below, "encrypt.")?),
+        _ => return Err(refused_value("format", &format)),
+    };
+    Ok((encryption, key))
+}
+
+fn take_luks(tree: &mut OptionTree, prefix: &str) -> Result<LuksCreateOptions> {
+    let mut options = LuksCreateOptions::default();
+    for name in [
+        "cipher-alg",
+        "cipher-mode",
+        "ivgen-alg",
+        "ivgen-hash-alg",
+        "hash-alg",
+        "iter-time",
+    ] {
+        if let Some(value) = tree.take_text(name) {
+            options.set(name, &value, prefix)?;
+        }
+    }
+    Ok(options)
+}
+
+fn qcow1_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Result<Plan> {
+    resolve_alias(&mut tree)?;
+    // The file takes the modes, the format takes no notice of them.
+    file_preallocation(&mut tree)?;
+    let (encryption, key) = take_encryption(&mut tree, environment)?;
+    let encrypted = match encryption {
+        Qcow2Encryption::None => false,
+        Qcow2Encryption::Aes => true,
+        Qcow2Encryption::Luks(_) => return Err(Error::caller("Unsupported encryption format")),
+    };
+    if let Some(format) = tree.take_text("backing_fmt") {
+        check_backing_format(&format)?;
+    }
+    Ok(Plan::Qcow1(Qcow1CreateOptions {
+        size,
+        backing: tree.take_text("backing_file"),
+        encrypted,
+        key: if encrypted { Some(key?) } else { None },
+    }))
+}
+
+fn check_backing_format(format: &str) -> Result<()> {
+    if open::is_known_driver(format) {
+        Ok(())
+    } else {
+        Err(refused_value("backing-fmt", format))
+    }
+}
+
+fn qcow2_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Result<Plan> {
+    resolve_alias(&mut tree)?;
+    let version = match tree.take_text("compat").as_deref() {
+        None | Some("1.1" | "v3") => 3,
+        Some("0.10" | "v2") => 2,
+        Some(other) => return Err(refused_value("version", other)),
+    };
+    let backing_format = tree.take_text("backing_fmt");
+    if let Some(format) = &backing_format {
+        check_backing_format(format)?;
+    }
+    let (encryption, key) = take_encryption(&mut tree, environment)?;
+    let preallocation = match tree.take_text("preallocation") {
+        None => Preallocation::Off,
+        Some(text) => {
+            parse_preallocation(&text).ok_or_else(|| refused_value("preallocation", &text))?
+        }
+    };
+    let compression_type = match tree.take_text("compression_type").as_deref() {
+        None | Some("zlib") => CompressionType::Zlib,
+        Some("zstd") => CompressionType::Zstd,
+        Some(other) => return Err(refused_value("compression-type", other)),
+    };
+    if i64::try_from(size).is_err() {
+        return Err(Error::caller(
+            "Could not resize image: Image size cannot be negative",
+        ));
+    }
+    let options = Qcow2CreateOptions {
+        size,
+        version,
+        cluster_size: take_unsigned(&mut tree, "cluster_size"),
+        refcount_bits: take_unsigned(&mut tree, "refcount_bits"),
+        backing_file: tree.take_text("backing_file"),
+        backing_format,
+        preallocation,
+        lazy_refcounts: take_on(&mut tree, "lazy_refcounts")?.unwrap_or(false),
+        compression_type,
+        extended_l2: take_on(&mut tree, "extended_l2")?.unwrap_or(false),
+        data_file: tree.take_text("data_file"),
+        data_file_raw: take_on(&mut tree, "data_file_raw")?.unwrap_or(false),
+        encryption,
+    };
+    Ok(Plan::Qcow2 {
+        options: Box::new(options),
+        key,
+    })
+}
+
+fn luks_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Result<Plan> {
+    let preallocation = match tree.take_text("preallocation") {
+        None => Preallocation::Off,
+        Some(text) => parse_preallocation(&text).ok_or_else(|| invalid_value(&text))?,
+    };
+    if tree.lookup("detached-header").is_some() {
+        return Err(Error::caller("Parameter 'detached-header' is unexpected"));
+    }
+    let options = take_luks(&mut tree, "")?;
+    let key = tree
+        .take_text("key-secret")
+        .ok_or_else(|| Error::key("Parameter 'key-secret' is required for cipher"))?;
+    Ok(Plan::Luks {
+        size,
+        preallocation,
+        options,
+        key: environment.secrets.passphrase(&key)?,
+    })
+}
