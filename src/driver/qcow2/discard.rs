@@ -66,6 +66,13 @@ impl Metadata {
         })
     }
 
+    /// Makes whole clusters unallocated, whatever the version: what lay behind a new end of the disk.
+    pub(super) fn unmap_range(&mut self, range: ClusterRange, reason: FreeReason) -> Result<()> {
+        self.for_each_table(range, |metadata, first, count| {
+            metadata.replace_entries(first, count, reason, |_| L2Entry::EMPTY)
+        })
+    }
+
     /// Splits a range at the ends of L2 tables.
     pub(super) fn for_each_table(
         &mut self,

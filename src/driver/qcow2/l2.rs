@@ -130,10 +130,12 @@ impl Metadata {
             Cluster::Unallocated | Cluster::ZeroPlain => Ok(()),
             Cluster::Normal(host) | Cluster::ZeroAllocated(host) => {
                 if !host.is_aligned(self.geometry.cluster_size()) {
-                    return Err(self.mark_corrupt(&format!(
+                    // Nothing can be freed there; it leaks.
+                    self.report_corruption(&format!(
                         "Cannot free unaligned cluster {:#x}",
                         host.bytes()
-                    )));
+                    ));
+                    return Ok(());
                 }
                 let first = self.geometry.host_cluster(host);
                 self.free_clusters(first, 1, reason)

@@ -122,15 +122,15 @@ impl Metadata {
 
     /// Reports a corruption in the real tool's words. A writable image gets its corrupt bit and is dead from now on.
     pub(super) fn mark_corrupt(&mut self, message: &str) -> Error {
-        if !self.corruption_reported || (self.writable && !self.dead) {
-            self.notices.say(&if self.writable {
-                format!("qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed")
-            } else {
-                format!("qcow2: Image is corrupt: {message}; further non-fatal corruption events will be suppressed")
-            });
+        if !self.writable {
+            self.report_corruption(message);
+            return Error::eio();
         }
-        self.corruption_reported = true;
-        if self.writable && !self.dead {
+        if !self.dead {
+            self.notices.say(&format!(
+                "qcow2: Marking image as corrupt: {message}; further corruption events will be suppressed"
+            ));
+            self.corruption_reported = true;
             self.dead = true;
             if self.header.version >= 3 {
                 self.header.incompatible |= IncompatibleFeatures::CORRUPT;
@@ -139,6 +139,15 @@ impl Metadata {
             }
         }
         Error::eio()
+    }
+
+    /// Reports a corruption that harms nothing more: the image stays usable.
+    pub(super) fn report_corruption(&mut self, message: &str) {
+        if !std::mem::replace(&mut self.corruption_reported, true) {
+            self.notices.say(&format!(
+                "qcow2: Image is corrupt: {message}; further non-fatal corruption events will be suppressed"
+            ));
+        }
     }
 
     /// An error once the image was marked corrupt.

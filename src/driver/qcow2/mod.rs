@@ -15,6 +15,7 @@ mod node;
 mod open;
 mod overlap;
 mod plan;
+mod preallocate;
 mod range_lock;
 mod read;
 mod refcount_growth;

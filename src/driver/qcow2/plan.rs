@@ -3,7 +3,7 @@
 use super::metadata::{FreeReason, Metadata};
 use super::overlap::Area;
 use super::tables::TableKind;
-use crate::base::{GuestOffset, HostOffset, Result};
+use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::Hex;
 use crate::format::qcow2::{Cluster, L2Entry};
 
@@ -57,8 +57,10 @@ impl WritePlan {
 }
 
 impl Surroundings {
-    const fn of(cluster: Cluster) -> Self {
+    /// A zero cluster before version 3 is a corruption that reading it reports (errata 50).
+    const fn of(cluster: Cluster, version: u32) -> Self {
         match cluster {
+            Cluster::ZeroPlain | Cluster::ZeroAllocated(_) if version < 3 => Self::Stored,
             Cluster::Unallocated => Self::Backing,
             Cluster::ZeroPlain | Cluster::ZeroAllocated(_) => Self::Zero,
             Cluster::Normal(_) | Cluster::Compressed(_) => Self::Stored,
@@ -133,8 +135,12 @@ impl Metadata {
         }
         let first = offset.align_down(cluster_size);
         let (host, allocated) = match way {
-            Way::InPlace(host) | Way::Revive(host) => {
-                self.require_aligned(host, first)?;
+            Way::InPlace(host) => {
+                self.require_aligned("Data cluster", host, first)?;
+                (host, false)
+            }
+            Way::Revive(host) => {
+                self.require_aligned("Preallocated zero cluster", host, first)?;
                 (host, false)
             }
             Way::New => {
@@ -154,8 +160,8 @@ impl Metadata {
             host,
             clusters,
             allocated,
-            head: Surroundings::of(first_cluster),
-            tail: Surroundings::of(last_cluster),
+            head: Surroundings::of(first_cluster, self.header.version),
+            tail: Surroundings::of(last_cluster, self.header.version),
         });
         Ok(WritePlan {
             guest: offset,
@@ -165,12 +171,12 @@ impl Metadata {
         })
     }
 
-    fn require_aligned(&mut self, host: HostOffset, guest: GuestOffset) -> Result<()> {
+    fn require_aligned(&mut self, what: &str, host: HostOffset, guest: GuestOffset) -> Result<()> {
         if host.is_aligned(self.geometry.cluster_size()) {
             return Ok(());
         }
         Err(self.mark_corrupt(&format!(
-            "Data cluster offset {} unaligned (guest offset: {})",
+            "{what} offset {} unaligned (guest offset: {})",
             Hex(host.bytes()),
             Hex(guest.bytes())
         )))
@@ -190,9 +196,9 @@ impl Metadata {
         }
         let host = self.allocate_clusters(clusters)?;
         if host == HostOffset::ZERO {
-            return Err(
-                self.mark_corrupt("Preventing invalid allocation of data cluster at offset 0")
-            );
+            // Usually caught by the overlap check, in its words; never written to even without it.
+            self.guard_write(host, self.geometry.cluster_size(), Area::Data)?;
+            return Err(Error::eio());
         }
         Ok((host, clusters))
     }

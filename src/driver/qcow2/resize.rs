@@ -6,8 +6,7 @@ use super::discard::ClusterRange;
 use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
 use super::tables::TableKind;
-use crate::base::error::errno;
-use crate::base::{Error, GuestOffset, HostOffset, Result};
+use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
 use crate::node::Preallocation;
 
@@ -61,7 +60,7 @@ impl Metadata {
             first: GuestOffset::new(first),
             clusters: end.saturating_sub(first) / cluster_size,
         };
-        self.discard_range(range, false, FreeReason::Other)
+        self.unmap_range(range, FreeReason::Other)
             .map_err(|error| error.prefixed("Failed to discard cropped clusters: "))?;
         self.shrink_l1(geometry.l1_entries_for(length))
             .map_err(|error| error.prefixed("Failed to reduce the number of L2 tables: "))?;
@@ -176,57 +175,5 @@ impl Metadata {
             }
         }
         Err(Error::eio())
-    }
-
-    /// Reserves space for the new part of the disk.
-    fn preallocate_growth(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
-        match how {
-            Preallocation::Off => Ok(()),
-            Preallocation::Metadata | Preallocation::Falloc | Preallocation::Full => {
-                self.preallocate_range(old, new, how)
-            }
-        }
-    }
-
-    /// Maps every cluster of a range that has none, without writing data.
-    fn preallocate_range(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
-        let cluster_size = self.geometry.cluster_size();
-        let mut offset = GuestOffset::new(old);
-        let mut file_end = self.file.length()?;
-        while offset.bytes() < new {
-            let plan = self.prepare_write(offset, new - offset.bytes(), None)?;
-            if let Some(change) = &plan.change {
-                self.commit_write(change, false)?;
-                let bytes = change.clusters * cluster_size;
-                let end = change.host.plus(bytes)?.bytes();
-                if how != Preallocation::Metadata && change.allocated {
-                    self.reserve(change.host, bytes, how)?;
-                }
-                file_end = file_end.max(end);
-            }
-            offset = offset.plus(plan.length)?;
-        }
-        if file_end > self.file.length()? {
-            self.file.resize(file_end, Preallocation::Off)?;
-        }
-        Ok(())
-    }
-
-    /// Reserves, or really writes, clusters of the file.
-    fn reserve(&self, host: HostOffset, bytes: u64, how: Preallocation) -> Result<()> {
-        if how == Preallocation::Falloc {
-            return self
-                .file
-                .write_zeroes(host, bytes, crate::node::ZeroFlags::empty());
-        }
-        let zeros = vec![0; 1 << 20];
-        let mut done = 0;
-        while done < bytes {
-            let piece = (bytes - done).min(zeros.len() as u64);
-            let length = usize::try_from(piece).map_err(|_| Error::bare(errno::EFBIG))?;
-            self.file.write_at(host.plus(done)?, &zeros[..length])?;
-            done += piece;
-        }
-        Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! The same operations leave the same tables as the real tool's.
 
 use super::super::testing::{
-    Operation, create, difference, layout, real_tools, run_ours, run_real,
+    Operation, create, difference, layout, open_bytes, real_tools, run_ours, run_real, tool,
 };
 use super::Dice;
+use crate::node::{Node, Preallocation};
 use Operation::{Compressed, Discard, Truncate, VmState, Write, Zero, ZeroUnmap};
 
 fn check(options: &str, size: u64, sessions: &[Vec<Operation>]) -> Result<(), String> {
@@ -215,4 +216,90 @@ fn random_sequences() {
         failures.len(),
         failures.join("\n\n")
     );
+}
+
+fn resized(options: &str, size: u64, first: &[Operation], to: u64, how: &str) -> Option<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("i.qcow2");
+    create(&path, options, size);
+    if !first.is_empty() {
+        run_real(&path, &[first.to_vec()]);
+    }
+    let before = std::fs::read(&path).unwrap();
+    let preallocation = format!("--preallocation={how}");
+    let to_text = to.to_string();
+    let mut arguments = vec![
+        "resize",
+        "-q",
+        "-f",
+        "qcow2",
+        path.to_str().unwrap(),
+        &to_text,
+    ];
+    arguments.push(if to < size {
+        "--shrink"
+    } else {
+        &preallocation
+    });
+    let (success, said) = tool("qemu-img", &arguments);
+    assert!(success, "{said}");
+    let real = std::fs::read(&path).unwrap();
+    let (memory, node) = open_bytes(before);
+    let preallocation = match how {
+        "metadata" => Preallocation::Metadata,
+        "falloc" => Preallocation::Falloc,
+        "full" => Preallocation::Full,
+        _ => Preallocation::Off,
+    };
+    node.resize(to, preallocation).unwrap();
+    node.close().unwrap();
+    difference(&layout(&real), &layout(&memory.snapshot()))
+        .map(|text| format!("{options} {size} {first:?} to {to} {how}\n{text}"))
+}
+
+#[test]
+fn resizes() {
+    if !real_tools() {
+        return;
+    }
+    const M: u64 = 1 << 20;
+    let small = "cluster_size=512";
+    let written = [Write(0, 300 << 10, 1), Write(700 << 10, 100 << 10, 2)];
+    let cases: Vec<(&str, u64, &[Operation], u64)> = vec![
+        ("", 64 * M, &[], 700 * M),
+        ("", 64 * M, &written, 65 * M + 512),
+        (small, M, &[], 3 * M),
+        (small, M, &written, 3 * M + 512),
+        ("cluster_size=1k,refcount_bits=64", M, &written, 5 * M),
+        ("compat=0.10", M, &written, 5 * M),
+        (small, 4 * M, &written, 64 << 10),
+        ("", 64 * M, &written, 100 << 10),
+        (
+            "cluster_size=512,refcount_bits=64",
+            4 * M,
+            &[Write(0, 4 << 20, 1)],
+            512,
+        ),
+        (
+            "",
+            1200 * M,
+            &[
+                Write(0, 512, 1),
+                Write(600 << 20, 512, 1),
+                Write(1100 << 20, 512, 1),
+            ],
+            64 * M,
+        ),
+        ("compat=0.10", 4 * M, &written, 100 << 10),
+        (small, 0, &[], M),
+    ];
+    let mut failures = Vec::new();
+    for (options, size, first, to) in cases {
+        for how in ["off", "metadata", "falloc", "full"] {
+            if to > size || how == "off" {
+                failures.extend(resized(options, size, first, to, how));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
