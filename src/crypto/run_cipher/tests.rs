@@ -32,7 +32,7 @@ fn first_sector(number: u64) -> IvSector {
 }
 
 /// The IV of one sector, by the book (luks1 §2).
-fn iv(suite: &CipherSuite, key: &[u8], number: u64) -> Vec<u8> {
+fn iv(suite: CipherSuite, key: &[u8], number: u64) -> Vec<u8> {
     let mut iv = vec![0; suite.algorithm.block_bytes()];
     match suite.iv {
         IvAlgorithm::Plain => iv[..4].copy_from_slice(&number.to_le_bytes()[..4]),
@@ -115,7 +115,7 @@ where
     xts.encrypt_sector(sector, iv.try_into().unwrap());
 }
 
-fn slow_16<C>(suite: &CipherSuite, key: &[u8], iv: &[u8], sector: &mut [u8])
+fn slow_16<C>(suite: CipherSuite, key: &[u8], iv: &[u8], sector: &mut [u8])
 where
     C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + BlockSizeUser<BlockSize = U16>,
 {
@@ -127,17 +127,17 @@ where
     }
 }
 
-fn slow(suite: &CipherSuite, key: &[u8], number: u64, sector: &mut [u8]) {
+fn slow(suite: CipherSuite, key: &[u8], number: u64, sector: &mut [u8]) {
     let iv = iv(suite, key, number);
     match suite.algorithm {
         CipherAlgorithm::Aes128 => slow_16::<aes::Aes128>(suite, key, &iv, sector),
         CipherAlgorithm::Aes192 => slow_16::<aes::Aes192>(suite, key, &iv, sector),
         CipherAlgorithm::Aes256 => slow_16::<aes::Aes256>(suite, key, &iv, sector),
         CipherAlgorithm::Serpent128 | CipherAlgorithm::Serpent192 | CipherAlgorithm::Serpent256 => {
-            slow_16::<serpent::Serpent>(suite, key, &iv, sector)
+            slow_16::<serpent::Serpent>(suite, key, &iv, sector);
         }
         CipherAlgorithm::Twofish128 | CipherAlgorithm::Twofish192 | CipherAlgorithm::Twofish256 => {
-            slow_16::<twofish::Twofish>(suite, key, &iv, sector)
+            slow_16::<twofish::Twofish>(suite, key, &iv, sector);
         }
         CipherAlgorithm::Cast5 => match suite.mode {
             CipherMode::Ecb => ecb::<cast5::Cast5>(key, sector),
@@ -185,7 +185,7 @@ fn every_suite_is_the_slow_oracle_and_comes_back() {
             let plain = noise(sectors * SECTOR_SIZE, seed + 99);
             let mut expected = plain.clone();
             for (sector, step) in expected.chunks_exact_mut(SECTOR_SIZE).zip(0..) {
-                slow(suite, &key, first + step, sector);
+                slow(*suite, &key, first + step, sector);
             }
             let mut data = plain.clone();
             cipher.encrypt(first_sector(first), &mut data);
@@ -212,7 +212,7 @@ fn the_length_of_a_run_does_not_matter() {
             cipher.encrypt(first_sector(77), &mut data);
             for (index, (sector, step)) in data.chunks_exact(SECTOR_SIZE).zip(77..).enumerate() {
                 let mut alone = plain[index * SECTOR_SIZE..][..SECTOR_SIZE].to_vec();
-                slow(&suite, &key, step, &mut alone);
+                slow(suite, &key, step, &mut alone);
                 assert!(alone == sector, "{mode} sector {index} of {sectors}");
             }
             cipher.decrypt(first_sector(77), &mut data);
@@ -301,7 +301,7 @@ fn legacy_keys_are_sixteen_bytes() {
             mode: CipherMode::Cbc,
             ..CipherSuite::default()
         };
-        slow(&suite, b"sixteen bytes..\0", 0, &mut expected);
+        slow(suite, b"sixteen bytes..\0", 0, &mut expected);
         assert_eq!(data, expected);
     }
 }
@@ -364,7 +364,7 @@ fn cbc_decryption_is_the_crate_s() {
             .zip(ours.chunks_exact(SECTOR_SIZE)),
     ) {
         let mut sector = sector.to_vec();
-        let iv = iv(&suite, &key, number);
+        let iv = iv(suite, &key, number);
         let mut mode = ::cbc::Decryptor::<aes::Aes256>::new_from_slices(&key, &iv).unwrap();
         for block in sector.chunks_exact_mut(16) {
             mode.decrypt_block(block.try_into().unwrap());

@@ -300,13 +300,10 @@ fn to_range(range: Range<u64>) -> Result<Range<usize>> {
     Ok(to_usize(range.start)?..to_usize(range.end)?)
 }
 
-/// The next `length` bytes of `rest`.
-fn split_next<'a>(rest: &mut &'a mut [u8], length: u64) -> Result<&'a mut [u8]> {
-    let (head, tail) = std::mem::take(rest)
-        .split_at_mut_checked(to_usize(length)?)
-        .ok_or_else(Error::eio)?;
-    *rest = tail;
-    Ok(head)
+/// The next `length` bytes of `rest`, and what follows.
+fn split_next(rest: &mut [u8], length: u64) -> Result<(&mut [u8], &mut [u8])> {
+    rest.split_at_mut_checked(to_usize(length)?)
+        .ok_or_else(Error::eio)
 }
 
 impl Node for Luks {
@@ -335,7 +332,8 @@ impl Node for Luks {
         self.check_range(offset, length)?;
         let mut rest = buffer;
         for chunk in chunks(offset, length) {
-            let piece = split_next(&mut rest, chunk.end - chunk.start)?;
+            let (piece, tail) = split_next(rest, chunk.end - chunk.start)?;
+            rest = tail;
             if chunk.is_whole() {
                 self.read_sectors(chunk.sectors_start(), piece)?;
             } else {
@@ -373,7 +371,8 @@ impl Node for Luks {
         let _shared = self.whole_sectors.read();
         let mut rest = data;
         for chunk in chunks(offset, length) {
-            let piece = split_next(&mut rest, chunk.end - chunk.start)?;
+            let (piece, tail) = split_next(rest, chunk.end - chunk.start)?;
+            rest = tail;
             self.write_sectors(chunk.sectors_start(), piece)?;
         }
         Ok(())

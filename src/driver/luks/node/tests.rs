@@ -275,7 +275,7 @@ fn the_real_tool_works_on_our_volume() {
     };
     let (memory, luks) = volume(1_000_000);
     assert_eq!(luks.length().unwrap(), 1_000_448);
-    luks.write_at(at(0), &[0x77; 300_000]).unwrap();
+    luks.write_at(at(0), &vec![0x77; 300_000]).unwrap();
     luks.write_zeroes(at(1000), 5000, ZeroFlags::MAY_UNMAP)
         .unwrap();
     luks.write_at(at(1_000_447), &[0x78]).unwrap();
@@ -346,6 +346,62 @@ fn info_is_the_real_tools() {
     }
 }
 
+const fn slot(index: usize) -> usize {
+    208 + 48 * index
+}
+
+/// Where a header is changed, and to what number.
+const NUMBERS: [(usize, u32); 21] = [
+    (104, 7),
+    (104, 4039),
+    (104, u32::MAX),
+    (164, 0),
+    (slot(0) + 44, u32::MAX),
+    (slot(7) + 44, 0),
+    (slot(1), 0x0102_0304),
+    (slot(0) + 4, 0),
+    (slot(1) + 4, 0),
+    (slot(3) + 40, 7),
+    (slot(7) + 40, 4000),
+    (slot(2) + 40, 512),
+    (slot(0) + 40, 3000),
+    (108, 65),
+    (108, 63),
+    (108, 16),
+    (108, 48),
+    (108, 0),
+    (108, 1 << 30),
+    (108, (1 << 30) + 64),
+    (108, (1 << 21) + 64),
+];
+
+/// The same, to what bytes.
+const BYTES: [(usize, &[u8]); 23] = [
+    (0, b"X"),
+    (6, &[0, 2]),
+    (8, &[b'a'; 32]),
+    (40, &[b'a'; 32]),
+    (72, &[b'a'; 32]),
+    (40, b"xts\0"),
+    (40, b"xts-plain64:foo\0"),
+    (40, b"xts-plain64:\0"),
+    (40, b"xts-plain64:sha1\0"),
+    (40, b"foo-plain64:bar-baz\0"),
+    (40, b"-plain64\0"),
+    (40, b"XTS-plain64\0"),
+    (40, b"xts-essiv\0"),
+    (40, b"xts-essiv:sha1\0"),
+    (40, b"xts-essiv:md5\0"),
+    (40, b"xts-foo\0"),
+    (40, b"cbc-plain\0"),
+    (8, b"\0"),
+    (8, b"foo\0"),
+    (8, b"cast5\0"),
+    (72, b"whirlpool\0"),
+    (72, b"sha512\0"),
+    (168, &[b'u'; 40]),
+];
+
 /// One field wrong at a time; `info` needs no key, so every message here is about the header.
 #[test]
 fn broken_headers_are_refused_in_the_real_tools_words() {
@@ -354,56 +410,11 @@ fn broken_headers_are_refused_in_the_real_tools_words() {
     };
     let (memory, _) = volume(1 << 20);
     let good = memory.snapshot();
-    let slot = |index: usize| 208 + 48 * index;
-    let patches: &[(usize, &[u8])] = &[
-        (0, b"X"),
-        (6, &[0, 2]),
-        (8, &[b'a'; 32]),
-        (40, &[b'a'; 32]),
-        (72, &[b'a'; 32]),
-        (104, &7_u32.to_be_bytes()),
-        (104, &4039_u32.to_be_bytes()),
-        (104, &u32::MAX.to_be_bytes()),
-        (164, &[0; 4]),
-        (slot(0) + 44, &u32::MAX.to_be_bytes()),
-        (slot(7) + 44, &[0; 4]),
-        (slot(1), &[1, 2, 3, 4]),
-        (slot(0) + 4, &[0; 4]),
-        (slot(1) + 4, &[0; 4]),
-        (slot(3) + 40, &7_u32.to_be_bytes()),
-        (slot(7) + 40, &4000_u32.to_be_bytes()),
-        (slot(2) + 40, &512_u32.to_be_bytes()),
-        (slot(0) + 40, &3000_u32.to_be_bytes()),
-        (108, &65_u32.to_be_bytes()),
-        (108, &63_u32.to_be_bytes()),
-        (108, &16_u32.to_be_bytes()),
-        (108, &48_u32.to_be_bytes()),
-        (108, &0_u32.to_be_bytes()),
-        (108, &(1_u32 << 30).to_be_bytes()),
-        (108, &((1_u32 << 30) + 64).to_be_bytes()),
-        (108, &((1_u32 << 21) + 64).to_be_bytes()),
-        (40, b"xts\0"),
-        (40, b"xts-plain64:foo\0"),
-        (40, b"xts-plain64:\0"),
-        (40, b"xts-plain64:sha1\0"),
-        (40, b"foo-plain64:bar-baz\0"),
-        (40, b"-plain64\0"),
-        (40, b"XTS-plain64\0"),
-        (40, b"xts-essiv\0"),
-        (40, b"xts-essiv:sha1\0"),
-        (40, b"xts-essiv:md5\0"),
-        (40, b"xts-foo\0"),
-        (40, b"cbc-plain\0"),
-        (8, b"\0"),
-        (8, b"foo\0"),
-        (8, b"cast5\0"),
-        (72, b"whirlpool\0"),
-        (72, b"sha512\0"),
-        (168, &[b'u'; 40]),
-    ];
-    for (offset, bytes) in patches {
+    let numbers = NUMBERS.map(|(offset, number)| (offset, number.to_be_bytes().to_vec()));
+    let patches = BYTES.map(|(offset, bytes)| (offset, bytes.to_vec()));
+    for (offset, bytes) in numbers.into_iter().chain(patches) {
         let mut image = good.clone();
-        image[*offset..offset + bytes.len()].copy_from_slice(bytes);
+        image[offset..offset + bytes.len()].copy_from_slice(&bytes);
         let path = scratch.path("broken.luks");
         std::fs::write(&path, &image).unwrap();
         let (accepted, said) = attempt("qemu-img", &["info", "-f", "luks", &path]);

@@ -60,16 +60,16 @@ fn given(combination: [&'static str; 5]) -> impl Iterator<Item = (&'static str, 
         .filter(|(_, value)| !value.is_empty())
 }
 
+/// The real tool measures PBKDF2 for seconds at every create, so this is one combination of each kind.
 #[test]
 fn the_real_tools_volumes_are_unlocked_and_read() {
     let Some(scratch) = Scratch::with_real_tools() else {
         return;
     };
-    for combination in COMBINATIONS {
-        let mut options = "key-secret=s,iter-time=0".to_owned();
-        for (name, value) in given(combination) {
-            options += &format!(",{name}={value}");
-        }
+    for combination in [0, 4, 13, 17].map(|index| COMBINATIONS[index]) {
+        let mut options = vec!["key-secret=s".to_owned(), "iter-time=0".to_owned()];
+        options.extend(given(combination).map(|(name, value)| format!("{name}={value}")));
+        let options = options.join(",");
         let file = scratch.path("real.luks");
         let object = "secret,id=s,data=a password";
         qemu_img(&[
