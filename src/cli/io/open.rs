@@ -29,6 +29,8 @@ impl Switches {
         Self {
             flags: OpenFlags {
                 writable: true,
+                // Unlike qemu-img's, this default is to let discards through.
+                discard_unmap: true,
                 ..OpenFlags::default()
             },
             native_aio: false,

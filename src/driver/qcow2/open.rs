@@ -63,7 +63,12 @@ impl Qcow2 {
         };
         extensions_result?;
         let encryption = choose_encryption(&header, &extensions, luks, options)?;
-        let backing_name = header.backing_name(&first_cluster)?.map(<[u8]>::to_vec);
+        // The real tools end the name at its first NUL; an empty one is none.
+        let backing_name = header
+            .backing_name(&first_cluster)?
+            .and_then(|name| name.split(|&byte| byte == 0).next())
+            .filter(|name| !name.is_empty())
+            .map(<[u8]>::to_vec);
         let size = header.disk_size()?;
         let state = Loaded {
             file,

@@ -220,7 +220,9 @@ impl EncryptOptions {
         let key = below
             .take_text("key-secret")
             .map(|id| opener.environment.secrets.passphrase(&id));
-        let unknown = below.iter().next().map(|(name, _)| name.to_owned());
+        // Of a nested name the real tools tell the outermost part.
+        let outermost = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        let unknown = below.iter().next().map(|(name, _)| outermost(name));
         Self {
             format,
             key,
