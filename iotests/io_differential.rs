@@ -178,6 +178,67 @@ fn data_commands_on_qcow() {
 }
 
 #[test]
+fn layers_and_discards_on_qcow2() {
+    let Some(pair) = Pair::new() else { return };
+    let rows: [(&[&str], &[&str]); 8] = [
+        (
+            &[],
+            &[
+                "write -q -P 1 0 64k",
+                "discard 0 64k",
+                "read -P 0 0 64k",
+                "map",
+            ],
+        ),
+        (
+            &["-d", "ignore"],
+            &[
+                "write -q -P 1 0 64k",
+                "discard 0 64k",
+                "read -P 1 0 64k",
+                "map",
+            ],
+        ),
+        (&["-s"], &["write -P 1 0 64k", "read -P 1 0 64k", "map"]),
+        (&["-s", "-r"], &["write -P 1 0 64k", "length"]),
+        (&["-C"], &["read 0 512", "map"]),
+        (
+            &[],
+            &[
+                "write -b -P 3 0 64k",
+                "read -b -P 3 512 1k",
+                "read -b -v 65024 512",
+            ],
+        ),
+        (
+            &[],
+            &[
+                "write -z 0 64k",
+                "write -z -u 64k 64k",
+                "write -n -z 128k 1k",
+                "alloc 0 1M",
+                "map",
+            ],
+        ),
+        (
+            &[],
+            &[
+                "close",
+                "open -d ignore t.img",
+                "write 0 64k",
+                "discard 0 64k",
+                "map",
+            ],
+        ),
+    ];
+    let cases = rows.map(|(options, commands)| {
+        let options: Vec<&str> = ["-f", "qcow2"].iter().chain(options).copied().collect();
+        with_commands(&options, commands)
+    });
+    pair.compare("qcow2", cases);
+}
+
+#[test]
 fn help_of_each_command() {
     let Some(pair) = Pair::new() else { return };
     let names = "read write readv writev aio_read aio_write aio_flush discard open close reopen sigraise \

@@ -6,6 +6,7 @@ mod control;
 mod inspect;
 mod open;
 mod output;
+mod overlay;
 mod read;
 mod requests;
 mod session;

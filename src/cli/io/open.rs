@@ -1,9 +1,11 @@
 //! `open`, `close`, `reopen`, and the options that they share with the command line.
 
 use super::command::{Complaint, Outcome};
+use super::overlay;
 use super::session::Session;
 use super::words::Options;
 use crate::base::{Error, Result};
+use crate::graph::Environment;
 use crate::graph::open::open_node;
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, ImageArgument, OpenFlags, OptionTree};
@@ -98,6 +100,20 @@ fn discard_mode(name: &str) -> Result<bool> {
     }
 }
 
+/// Opens an image, below a temporary one when it must not be changed.
+fn open_layered(
+    argument: &ImageArgument,
+    mut flags: OpenFlags,
+    environment: &Environment,
+) -> Result<SharedNode> {
+    if !flags.temporary_overlay || !flags.writable {
+        return open_node(argument, flags, environment);
+    }
+    flags.writable = false;
+    flags.temporary_overlay = false;
+    overlay::temporary(open_node(argument, flags, environment)?)
+}
+
 impl Session {
     /// The tree of an option text, its warnings said.
     pub(super) fn options(&self, text: &str) -> OptionTree {
@@ -115,7 +131,7 @@ impl Session {
         }
         let opened = switches
             .refuse_contradiction()
-            .and_then(|()| open_node(&argument, switches.flags, &self.environment));
+            .and_then(|()| open_layered(&argument, switches.flags, &self.environment));
         let node = opened.map_err(|error| match &argument {
             ImageArgument::Options(_) => error.prefixed("can't open: "),
             ImageArgument::File { name, .. }
@@ -124,6 +140,7 @@ impl Session {
                 error.prefixed(format!("can't open device {name}: "))
             }
         })?;
+        self.copy_on_read = switches.flags.copy_on_read;
         self.image = Some(OpenImage {
             node,
             argument,
@@ -225,7 +242,9 @@ pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
     let mut flags = image.flags;
     flags.writable = changes.writable.unwrap_or(flags.writable);
     flags.cache = changes.cache.unwrap_or(flags.cache);
-    if flags == image.flags && changes.options.is_empty() {
+    // The content of a temporary image would be lost.
+    let unchanged = flags == image.flags && changes.options.is_empty();
+    if unchanged || image.flags.temporary_overlay {
         session.image = Some(image);
         return Ok(());
     }

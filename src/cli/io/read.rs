@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::command::{Complaint, Outcome};
+use super::overlay;
 use super::session::{Session, check_range};
 use super::stats::{self, Report};
 use super::words::{Options, number, pattern};
@@ -15,6 +16,7 @@ use crate::node::SharedNode;
 #[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 struct Given {
     vm_state: bool,
+    copy_on_read: bool,
     machine: bool,
     invalid: bool,
     quiet: bool,
@@ -78,11 +80,14 @@ impl Given {
     }
 }
 
-fn fetch(node: &SharedNode, offset: u64, buffer: &mut [u8], vm_state: bool) -> Result<()> {
-    if vm_state {
+fn fetch(node: &SharedNode, offset: u64, buffer: &mut [u8], given: &Given) -> Result<()> {
+    if given.vm_state {
         return node.read_vm_state(offset, buffer);
     }
     check_range(node.as_ref(), offset, buffer.len() as u64)?;
+    if given.copy_on_read {
+        overlay::keep(node.as_ref(), offset, buffer.len() as u64)?;
+    }
     node.read_at(GuestOffset::new(offset), buffer)
 }
 
@@ -104,9 +109,16 @@ fn run(session: &mut Session, name: &str, given: &Given, offset: u64, count: u64
     if session.data.len() < length {
         session.data.resize(length, 0);
     }
+    let mut given = given.clone();
+    if session.copy_on_read {
+        // A read that writes must not overtake other requests.
+        session.settle();
+        given.copy_on_read = true;
+    }
+    let given = &given;
     let started = Instant::now();
     let buffer = &mut session.data[..length];
-    fetch(&node, offset, buffer, given.vm_state)
+    fetch(&node, offset, buffer, given)
         .map_err(|error| Complaint::Output(format!("{name} failed: {}", error.errno_text())))?;
     let (text, matches) = given.outcome(offset, &session.data[..length], started);
     session.output.print(&text);
@@ -209,10 +221,14 @@ pub(super) fn aio_read(session: &mut Session, words: &[&str]) -> Outcome {
     let (offset, count) = vector(&options.operands)?;
     let node = session.node()?;
     let length = usize::try_from(count).map_err(|_| Complaint::Usage)?;
+    if session.copy_on_read {
+        session.settle();
+        given.copy_on_read = true;
+    }
     session.requests.start(move || {
         let started = Instant::now();
         let mut buffer = vec![0; length];
-        match fetch(&node, offset, &mut buffer, false) {
+        match fetch(&node, offset, &mut buffer, &given) {
             Ok(()) => given.outcome(offset, &buffer, started).0,
             Err(error) => format!("readv failed: {}\n", error.errno_text()),
         }

@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) requests: Requests,
     /// Data of the command that runs: kept, so that thousands of commands don't allocate.
     pub(super) data: Vec<u8>,
+    /// `-C` was given for the open image.
+    pub(super) copy_on_read: bool,
     /// `quit` was given.
     pub(super) ended: bool,
 }
@@ -48,6 +50,7 @@ impl Session {
             image: None,
             requests: Requests::default(),
             data: Vec::new(),
+            copy_on_read: false,
             ended: false,
         }
     }

@@ -229,6 +229,9 @@ pub(super) fn aio_write(session: &mut Session, words: &[&str]) -> Outcome {
     let length = usize::try_from(count).map_err(|_| Complaint::Usage)?;
     let mut data = Vec::new();
     fill(&mut data, length, &given)?;
+    if session.copy_on_read {
+        session.settle();
+    }
     session.requests.start(move || {
         let started = Instant::now();
         match given.store(&node, offset, count, &mut data) {
