@@ -75,7 +75,7 @@ impl Qcow2 {
         &self,
         offset: GuestOffset,
         data: &[u8],
-        turn: Option<&mut dyn Turn>,
+        mut turn: Option<&mut dyn Turn>,
     ) -> Result<()> {
         self.check_range(offset, data.len() as u64)?;
         self.check_writable()?;
@@ -89,26 +89,20 @@ impl Qcow2 {
             return Err(Error::bare(errno::EINVAL));
         }
         let compressed = self.compress(data)?;
-        let own = self
-            .ranges
-            .own(offset, cluster_bytes as u64, self.geometry.cluster_size());
         let Some(compressed) = compressed else {
-            drop(own);
             return self.write_anywhere(offset, Payload::Shared(data), turn);
         };
-        let host = match turn {
-            None => self
-                .metadata()?
-                .allocate_compressed(offset, compressed.len())?,
-            Some(turn) => {
-                turn.wait()?;
-                let host = self
-                    .metadata()?
-                    .allocate_compressed(offset, compressed.len())?;
-                turn.pass();
-                host
-            }
-        };
+        if let Some(turn) = &mut turn {
+            turn.wait()?;
+        }
+        let unit = self.geometry.cluster_size();
+        let _own = self.ranges.own(offset, unit, unit);
+        let host = self
+            .metadata()?
+            .allocate_compressed(offset, compressed.len())?;
+        if let Some(turn) = turn {
+            turn.pass();
+        }
         let written = self.file.write_at(host, &compressed);
         let mut metadata = self.metadata()?;
         match written {

@@ -2,8 +2,8 @@
 
 use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
-use crate::base::{GuestOffset, Result};
-use crate::format::qcow2::{Cluster, L2Entry};
+use crate::base::{Error, GuestOffset, Result};
+use crate::format::qcow2::{Cluster, L2Entry, l2_entry};
 
 /// Whole clusters of a guest range.
 #[derive(Clone, Copy, Debug)]
@@ -101,16 +101,11 @@ impl Metadata {
     ) -> Result<()> {
         let table = self.writable_l2(first)?;
         let index = self.geometry.l2_index(first);
-        let changed = |metadata: &mut Self| -> Result<bool> {
-            for step in 0..count {
-                let old = metadata.l2_entry(table, index + step)?;
-                if replacement(old) != old {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
+        let bytes = self.l2_tables.peek(table).ok_or_else(Error::eio)?;
+        let changes = |step: usize| {
+            l2_entry::read(bytes, index + step).is_some_and(|old| replacement(old) != old)
         };
-        if !changed(self)? {
+        if !(0..count).any(changes) {
             return Ok(());
         }
         let mut freed = Vec::new();

@@ -5,7 +5,7 @@ use super::overlap::Area;
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::Hex;
-use crate::format::qcow2::{Cluster, L2Entry};
+use crate::format::qcow2::{Cluster, Geometry, L2Entry, l2_entry};
 
 /// Where a run of guest bytes goes.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +99,39 @@ impl Way {
     }
 }
 
+/// A run of clusters that go the same way.
+struct Scan {
+    way: Way,
+    first_cluster: Cluster,
+    last_cluster: Cluster,
+    clusters: u64,
+}
+
+/// The longest run from `index` on, at most `limit` clusters; `None` past the table's end.
+fn scan_run(geometry: &Geometry, table: &[u8], index: usize, limit: u64) -> Option<Scan> {
+    let entry = l2_entry::read(table, index)?;
+    let first_cluster = entry.cluster(geometry);
+    let way = Way::of(first_cluster, entry);
+    let mut last_cluster = first_cluster;
+    let mut clusters = 1;
+    while clusters < limit {
+        let at = index.checked_add(usize::try_from(clusters).ok()?)?;
+        let entry = l2_entry::read(table, at)?;
+        let cluster = entry.cluster(geometry);
+        if !way.continues(Way::of(cluster, entry), clusters << geometry.cluster_bits()) {
+            break;
+        }
+        last_cluster = cluster;
+        clusters += 1;
+    }
+    Some(Scan {
+        way,
+        first_cluster,
+        last_cluster,
+        clusters,
+    })
+}
+
 impl Metadata {
     /// Decides where the next bytes of a write go: the longest run of one way, inside one L2 table.
     ///
@@ -116,23 +149,16 @@ impl Metadata {
         let in_cluster = geometry.in_cluster(offset);
         let wanted = (in_cluster + length).div_ceil(cluster_size);
         let limit = wanted.min(geometry.l2_entries() - index as u64);
-        let way_at = |metadata: &mut Self, at: usize| -> Result<(Way, Cluster)> {
-            let entry = metadata.l2_entry(table, at)?;
-            let cluster = entry.cluster(&geometry);
-            Ok((Way::of(cluster, entry), cluster))
+        let scan = |metadata: &Self, limit: u64| {
+            let table = metadata.l2_tables.peek(table).ok_or_else(Error::eio)?;
+            scan_run(&geometry, table, index, limit).ok_or_else(Error::eio)
         };
-        let (way, first_cluster) = way_at(self, index)?;
-        let mut last_cluster = first_cluster;
-        let mut clusters = 1;
-        while clusters < limit {
-            let at = index + usize::try_from(clusters).unwrap_or(0);
-            let (next, cluster) = way_at(self, at)?;
-            if !way.continues(next, clusters * cluster_size) {
-                break;
-            }
-            last_cluster = cluster;
-            clusters += 1;
-        }
+        let Scan {
+            way,
+            first_cluster,
+            mut last_cluster,
+            mut clusters,
+        } = scan(self, limit)?;
         let first = offset.align_down(cluster_size);
         let (host, allocated) = match way {
             Way::InPlace(host) => {
@@ -146,8 +172,9 @@ impl Metadata {
             Way::New => {
                 let (host, found) = self.allocate_data(clusters, previous)?;
                 if found < clusters {
-                    let last = index + usize::try_from(found - 1).unwrap_or(0);
-                    last_cluster = way_at(self, last)?.1;
+                    // Loaded again: allocation may have pushed the table out.
+                    self.load(TableKind::L2, table)?;
+                    last_cluster = scan(self, found)?.last_cluster;
                 }
                 clusters = found;
                 (host, true)

@@ -1,6 +1,7 @@
 //! The driver against the real tools and against a flat vector.
 
 mod flat_disk;
+mod parallel;
 mod same_layout;
 
 /// A small generator: a failure prints its seed.

@@ -81,12 +81,16 @@ impl Qcow2 {
         &self,
         offset: GuestOffset,
         payload: Payload<'_>,
-        turn: Option<&mut dyn Turn>,
+        mut turn: Option<&mut dyn Turn>,
     ) -> Result<()> {
         self.check_writable()?;
         let length = payload.bytes().len();
         if length == 0 {
             return Ok(());
+        }
+        // Before the range is taken: an earlier writer may need a cluster that this one shares.
+        if let Some(turn) = &mut turn {
+            turn.wait()?;
         }
         let cluster_size = self.geometry.cluster_size();
         let _own = self.ranges.own(offset, length as u64, cluster_size);
@@ -131,9 +135,6 @@ impl Qcow2 {
         } else {
             PLANNED_AHEAD
         };
-        if let Some(turn) = &mut turn {
-            turn.wait()?;
-        }
         let mut planner = Planner {
             image: self,
             next: offset,

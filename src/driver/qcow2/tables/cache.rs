@@ -1,5 +1,6 @@
 //! A bounded, write-back cache of tables of one kind.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ struct Slot {
     /// The bytes that differ from the file; empty when clean.
     dirty: Range<usize>,
     /// Used since the eviction hand last came by.
-    referenced: bool,
+    referenced: Cell<bool>,
 }
 
 /// Tables by their place in the file. Knows nothing of I/O: [`super::order`] loads and writes back.
@@ -21,7 +22,7 @@ pub struct TableCache {
     by_offset: HashMap<HostOffset, usize>,
     capacity: usize,
     hand: usize,
-    /// A table to write back before the next eviction makes room would be this many; kept to skip clean caches.
+    /// Tables that differ from the file.
     dirty_count: usize,
     /// What has to be durable before any table of this cache is written.
     pub(super) prerequisite: super::order::Prerequisite,
@@ -49,13 +50,7 @@ impl TableCache {
     /// The table at that place, when it is in memory.
     pub fn peek(&self, offset: HostOffset) -> Option<&[u8]> {
         let slot = self.slots.get(*self.by_offset.get(&offset)?)?;
-        Some(&slot.bytes)
-    }
-
-    /// Like [`TableCache::peek`], and remembers the use.
-    pub fn touch(&mut self, offset: HostOffset) -> Option<&[u8]> {
-        let slot = self.slots.get_mut(*self.by_offset.get(&offset)?)?;
-        slot.referenced = true;
+        slot.referenced.set(true);
         Some(&slot.bytes)
     }
 
@@ -70,7 +65,7 @@ impl TableCache {
         } else {
             slot.dirty = slot.dirty.start.min(start)..slot.dirty.end.max(end);
         }
-        slot.referenced = true;
+        slot.referenced.set(true);
         Some(&mut slot.bytes)
     }
 
@@ -82,10 +77,10 @@ impl TableCache {
         loop {
             self.hand = (self.hand + 1) % self.slots.len();
             let slot = &mut self.slots[self.hand];
-            if !slot.referenced {
+            if !slot.referenced.get() {
                 return Some((slot.offset, !slot.dirty.is_empty()));
             }
-            slot.referenced = false;
+            slot.referenced.set(false);
         }
     }
 
@@ -99,7 +94,7 @@ impl TableCache {
             offset,
             bytes,
             dirty,
-            referenced: true,
+            referenced: Cell::new(true),
         });
     }
 
@@ -118,9 +113,8 @@ impl TableCache {
         }
     }
 
-    /// Drops everything; nothing must be dirty.
+    /// Drops everything, written or not.
     pub fn clear(&mut self) {
-        debug_assert_eq!(self.dirty_count, 0, "dirty tables would be lost");
         self.slots.clear();
         self.by_offset.clear();
         self.hand = 0;

@@ -49,7 +49,7 @@ impl Metadata {
         kind: TableKind,
         offset: HostOffset,
     ) -> Result<()> {
-        if self.cache(kind).touch(offset).is_some() {
+        if self.cache(kind).peek(offset).is_some() {
             return Ok(());
         }
         self.make_room(kind)?;

@@ -30,7 +30,7 @@ fn a_full_cache_offers_an_unused_victim() {
     let (first, _) = cache.victim().unwrap();
     cache.forget(first);
     cache.insert(at(9), vec![0; 4096].into(), false);
-    cache.touch(at(2));
+    cache.peek(at(2));
     let (second, dirty) = cache.victim().unwrap();
     assert!(second != at(2) && second != first && !dirty);
     cache.forget(at(2));
