@@ -5,6 +5,7 @@ pub mod compare;
 pub mod convert;
 pub mod info;
 pub mod map;
+pub mod measure;
 pub mod progress;
 pub mod rebase;
 pub mod sources;

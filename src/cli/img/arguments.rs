@@ -96,6 +96,7 @@ pub struct Arguments<'a> {
     cluster: VecDeque<char>,
     /// The first operand ends the options.
     operands_last: bool,
+    negative_numbers: bool,
 }
 
 impl<'a> Arguments<'a> {
@@ -107,6 +108,7 @@ impl<'a> Arguments<'a> {
             operands: Vec::new(),
             cluster: VecDeque::new(),
             operands_last: false,
+            negative_numbers: false,
         }
     }
 
@@ -116,6 +118,13 @@ impl<'a> Arguments<'a> {
             operands_last: true,
             ..Self::permuted(choices, arguments)
         }
+    }
+
+    /// A word like `-1M` is an operand when another one came before it (`resize FILE -1M`).
+    #[must_use]
+    pub const fn with_negative_numbers(mut self) -> Self {
+        self.negative_numbers = true;
+        self
     }
 
     /// The next option; `None` when only operands are left. An error is getopt's words, without a prefix.
@@ -128,7 +137,7 @@ impl<'a> Arguments<'a> {
                 self.operands.extend(self.rest.drain(..));
             } else if let Some(long) = word.strip_prefix("--") {
                 return self.long(long).map(Some);
-            } else if word.len() > 1 && word.starts_with('-') {
+            } else if word.len() > 1 && word.starts_with('-') && !self.is_negative_number(&word) {
                 self.cluster = word.chars().skip(1).collect();
                 return self.advance();
             } else {
@@ -144,6 +153,15 @@ impl<'a> Arguments<'a> {
     /// The operands, once [`Arguments::advance`] has said `None`.
     pub fn into_operands(self) -> Vec<String> {
         self.operands
+    }
+
+    fn is_negative_number(&self, word: &str) -> bool {
+        self.negative_numbers
+            && !self.operands.is_empty()
+            && word
+                .chars()
+                .nth(1)
+                .is_some_and(|digit| digit.is_ascii_digit())
     }
 
     fn short(&mut self, letter: char) -> Result<Given, String> {

@@ -1,7 +1,7 @@
 //! `qemu-img convert`.
 
 mod options;
-mod snapshot;
+pub(super) mod snapshot;
 mod target;
 
 use self::options::Options;

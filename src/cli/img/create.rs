@@ -2,7 +2,12 @@
 
 use super::arguments::Choice;
 use super::failure::{Failure, Outcome};
+use super::format_options::FormatOptions;
+use super::option_help;
 use super::session::Session;
+use crate::base::size::parse_argument;
+use crate::graph::options::parse_options;
+use crate::graph::{CreateRequest, create};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -17,7 +22,45 @@ const CHOICES: &[Choice] = &[
 
 /// Runs `qemu-img create`.
 pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
+    let mut request = CreateRequest {
+        format: "raw".to_owned(),
+        ..CreateRequest::default()
+    };
+    let mut options = FormatOptions::default();
     let mut given = session.arguments(CHOICES, arguments);
-    while let Some(_option) = session.next_option(&mut given)? {}
-    Err(Failure::words("create is not built yet"))
+    while let Some(option) = session.next_option(&mut given)? {
+        match option.key {
+            "format" => request.format = option.value,
+            "backing" => request.backing_file = Some(option.value),
+            "backing-format" => request.backing_format = Some(option.value),
+            "backing-unsafe" => request.unsafe_backing = true,
+            _ => options.add(&option.value)?,
+        }
+    }
+    let operands = given.into_operands();
+    // Short forms are not warned about here, unlike everywhere else.
+    let parsed = parse_options(options.text(), None);
+    if parsed.help {
+        let filename = operands.first().map(String::as_str);
+        option_help::create(session, &request.format, filename)?;
+        return Ok(0);
+    }
+    request.options = parsed.tree;
+    let mut operands = operands.into_iter();
+    request.filename = operands
+        .next()
+        .ok_or_else(|| Failure::Usage("Expecting image file name".to_owned()))?;
+    if let Some(size) = operands.next() {
+        request.size = Some(parse_argument("image size", &size)?);
+    }
+    if let Some(extra) = operands.next() {
+        return Err(Failure::Usage(format!("Unexpected argument: {extra}")));
+    }
+    let environment = session.environment();
+    let filename = request.filename.clone();
+    let named = |error: crate::base::Error| Failure::from(error.prefixed(format!("{filename}: ")));
+    let prepared = create::prepare(&request, &environment).map_err(named)?;
+    session.print_unless_quiet(&format!("{}\n", prepared.formatting_line()));
+    prepared.create(&environment).map_err(named)?;
+    Ok(0)
 }

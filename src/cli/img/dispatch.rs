@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Choice};
 use super::failure::{Failure, Outcome};
 use super::session::Session;
-use super::{check, commit, compare, convert, create, dd, help, info, map, rebase, snapshot};
+use super::{
+    check, commit, compare, convert, create, dd, help, info, map, measure, rebase, resize, snapshot,
+};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -59,6 +61,7 @@ fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
 
 fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> Outcome {
     let run = match command {
+        "amend" => amend::run,
         "check" => check::run,
         "commit" => commit::run,
         "compare" => compare::run,
@@ -67,7 +70,9 @@ fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> O
         "dd" => dd::run,
         "info" => info::run,
         "map" => map::run,
+        "measure" => measure::run,
         "rebase" => rebase::run,
+        "resize" => resize::run,
         "snapshot" => snapshot::run,
         _ => return Err(Failure::Usage(format!("Command not found: {command}"))),
     };

@@ -31,6 +31,11 @@ impl FormatOptions {
         self.text.is_empty()
     }
 
+    /// All lists as one.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The options; `None` when the list asks for help. Deprecated forms are warned about.
     pub fn parse(&self, session: &Session) -> Option<OptionTree> {
         let parsed = parse_options(&self.text, None);

@@ -8,15 +8,19 @@ pub mod help;
 pub mod images;
 mod info;
 mod map;
+mod measure;
 pub mod session;
 
+mod amend;
 mod check;
 mod commit;
 mod compare;
 mod convert;
 mod create;
 mod dd;
+mod option_help;
 mod rebase;
+mod resize;
 mod snapshot;
 
 pub use dispatch::main;

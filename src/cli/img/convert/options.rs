@@ -119,7 +119,7 @@ impl Options {
         let mut options = Self::default();
         let mut given = session.arguments(CHOICES, arguments);
         while let Some(option) = session.next_option(&mut given)? {
-            options.take(option)?;
+            options.take(session, option)?;
         }
         let mut operands = given.into_operands();
         options.refuse_contradictions()?;
@@ -134,14 +134,14 @@ impl Options {
         Ok(options)
     }
 
-    fn take(&mut self, option: Given) -> Result<(), Failure> {
+    fn take(&mut self, session: &Session, option: Given) -> Result<(), Failure> {
         let value = option.value;
         match option.key {
             "progress" => self.progress = true,
             "source-format" => self.source_format = Some(value),
             "source-image-opts" => self.source_image_opts = true,
             "source-snapshot" => {
-                super::snapshot::check(&value)?;
+                super::snapshot::check(session, &value)?;
                 self.snapshot = Some(value);
             }
             "source-cache" => self.source_cache_name = Some(value),

@@ -1,6 +1,7 @@
 //! `-l`: the source as one of its internal snapshots.
 
 use super::super::failure::Failure;
+use super::super::session::Session;
 use super::options::Options;
 use crate::base::Error;
 use crate::base::error::errno;
@@ -21,8 +22,13 @@ enum Wanted {
 }
 
 /// Refuses what is neither `ID_OR_NAME` nor `snapshot.id=…,snapshot.name=…`.
-pub(super) fn check(text: &str) -> Result<(), Failure> {
-    parse(text).map(|_| ())
+pub(in super::super) fn check(session: &Session, text: &str) -> Result<(), Failure> {
+    parse(text).map(|_| ()).map_err(|failure| {
+        if let Failure::Error(error, _) = &failure {
+            session.report(error);
+        }
+        Failure::words(format!("Failed in parsing snapshot param '{text}'"))
+    })
 }
 
 fn parse(text: &str) -> Result<Wanted, Failure> {
@@ -48,6 +54,11 @@ pub(super) fn load(options: &Options, nodes: &[SharedNode]) -> Result<(), Failur
             "No support for concatenating multiple snapshot",
         ));
     };
+    load_one(node, text)
+}
+
+/// Turns one node into a view of the snapshot that `text` names.
+pub(in super::super) fn load_one(node: &SharedNode, text: &str) -> Result<(), Failure> {
     let loaded = match parse(text)? {
         Wanted::Exactly { id, name } => node.snapshot_load(id.as_deref(), name.as_deref()),
         Wanted::Either(text) => load_either(node, &text),

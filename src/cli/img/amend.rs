@@ -1,0 +1,84 @@
+//! `qemu-img amend`.
+
+use super::arguments::Choice;
+use super::failure::{Failure, Outcome};
+use super::format_options::FormatOptions;
+use super::option_help;
+use super::session::{ImageOptions, Session, cache_mode};
+use crate::base::Error;
+use crate::graph::OpenFlags;
+use crate::graph::create::tables::amend_options;
+use crate::graph::options::parse_options;
+
+const CHOICES: &[Choice] = &[
+    Choice::flag('h', "help"),
+    Choice::flag('q', "quiet"),
+    Choice::flag('p', "progress"),
+    Choice::value('f', "format"),
+    Choice::long_flag("image-opts"),
+    Choice::value('t', "cache"),
+    Choice::value('o', "options"),
+    Choice::long_flag("force"),
+    Choice::long_value("object"),
+];
+
+/// Runs `qemu-img amend`.
+pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
+    let mut image = ImageOptions::default();
+    let mut options = FormatOptions::default();
+    let mut cache_name = "writeback".to_owned();
+    let mut given = session.arguments(CHOICES, arguments);
+    while let Some(option) = session.next_option(&mut given)? {
+        let Some(option) = image.take(option) else {
+            continue;
+        };
+        match option.key {
+            "cache" => cache_name = option.value,
+            "options" => options.add(&option.value)?,
+            _ => {}
+        }
+    }
+    if options.is_empty() {
+        return Err(Failure::Usage("Must specify options (-o)".to_owned()));
+    }
+    let parsed = parse_options(options.text(), None);
+    let format = image.format.clone();
+    if let (true, Some(format)) = (parsed.help, format) {
+        option_help::amend(session, &format)?;
+        return Ok(0);
+    }
+    let name = super::session::one_image(given)?;
+    image.refuse_contradiction()?;
+    let cache = cache_mode(&cache_name)
+        .ok_or_else(|| Failure::words(format!("Invalid cache option: {cache_name}")))?;
+    let environment = session.environment();
+    let flags = OpenFlags {
+        writable: true,
+        cache,
+        ..OpenFlags::default()
+    };
+    let node = image.open(&name, flags, &environment)?;
+    let outcome = if parsed.help {
+        option_help::amend(session, node.driver())
+    } else {
+        refuse(node.driver(), &parsed.tree)
+    };
+    let closed = node.close();
+    outcome?;
+    closed?;
+    Ok(0)
+}
+
+/// No driver can amend yet: wrong options are refused by name, right ones as not built.
+fn refuse(format: &str, options: &crate::graph::OptionTree) -> Result<(), Failure> {
+    let known = amend_options(format).ok_or_else(|| option_help::not_amendable(format))?;
+    for (name, _) in options.iter() {
+        if !known.iter().any(|option| option.name == name) {
+            return Err(Failure::words(format!("Invalid parameter '{name}'")));
+        }
+    }
+    Err(Error::unsupported(format!(
+        "Amending options of format '{format}' is not supported"
+    ))
+    .into())
+}
