@@ -7,7 +7,8 @@ use super::arguments::{Arguments, Choice};
 use super::failure::{Failure, Outcome};
 use super::session::Session;
 use super::{
-    check, commit, compare, convert, create, dd, help, info, map, measure, rebase, resize, snapshot,
+    amend, check, commit, compare, convert, create, dd, help, info, map, measure, rebase, resize,
+    snapshot,
 };
 
 const CHOICES: &[Choice] = &[

@@ -1,0 +1,127 @@
+//! The drop-in `qemu-img` beside the real one: the same command lines, compared to the byte: standard output,
+//! standard error and exit code.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::Tools;
+
+/// Made by the real tools; `#` starts an `img` line, `!` an `io` line.
+const FIXTURES: &str = "
+img create -q -f qcow2 a.qcow2 1M
+img create -q -f qcow2 -b a.qcow2 -F qcow2 b.qcow2
+io -c 'write 64k 64k' b.qcow2
+img snapshot -c s1 b.qcow2
+img snapshot -c 'a rather long name of a snapshot, with ÄÖÜ' b.qcow2
+img create -q -f qcow2 -b b.qcow2 -F qcow2 bb.qcow2 3M
+img create -q -f qcow2 m.qcow2 10M
+io -c 'write 0 64k' -c 'write 128k 64k' -c 'write -z 256k 64k' -c 'write 5M 128k' m.qcow2
+img create -q -f qcow2 -b m.qcow2 -F qcow2 mm.qcow2 12M
+io -c 'write 64k 64k' -c 'write -z 5M 64k' mm.qcow2
+img create -q -f qcow2 comp.qcow2 1M
+io -c 'write -c 0 64k' -c 'write 64k 64k' comp.qcow2
+img create -q -f qcow2 -o compat=0.10 v2.qcow2 1M
+img create -q -f qcow2 -o lazy_refcounts=on,extended_l2=on,compression_type=zstd ext.qcow2 1M
+io -c 'write 2k 2k' ext.qcow2
+img create -q -f qcow2 -u -b nope.qcow2 -F qcow2 orphan.qcow2 1M
+img create -q -f qcow2 -u -b ring2.qcow2 -F qcow2 ring1.qcow2 1M
+img create -q -f qcow2 -u -b ring1.qcow2 -F qcow2 ring2.qcow2 1M
+img create -q -f raw r.raw 1M
+io -f raw -c 'write 64k 64k' r.raw
+img create -q -f raw odd.raw 700
+img create -q -f raw empty.raw 0
+img create -q -f qcow q.qcow 1M
+io -c 'write -c 0 4k' -c 'write 64k 4k' q.qcow
+img create -q -f luks --object secret,id=s,data=abc -o key-secret=s,iter-time=10 l.luks 1M
+img create -q -f qcow2 --object secret,id=s,data=abc -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 el.qcow2 1M
+img create -q -f qcow2 --object secret,id=s,data=abc -o encrypt.format=aes,encrypt.key-secret=s aes.qcow2 1M
+";
+
+/// Lines that change nothing, or nothing that another line looks at.
+const READING: &str = include_str!("dropin/reading.txt");
+
+/// Lines that change images: each tool has its own copies.
+const WRITING: &str = include_str!("dropin/writing.txt");
+
+#[test]
+fn reading_lines_are_answered_alike() {
+    compare(READING, false);
+}
+
+#[test]
+fn writing_lines_are_answered_alike() {
+    compare(WRITING, true);
+}
+
+fn compare(lines: &str, apart: bool) {
+    let Some(real) = Tools::real() else {
+        eprintln!("skipped(no qemu-img)");
+        return;
+    };
+    let ours = Tools::ours();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let [theirs_at, ours_at] = ["theirs", "ours"].map(|name| directory.path().join(name));
+    std::fs::create_dir(&theirs_at).expect("a directory");
+    for line in commands(FIXTURES) {
+        let answer = run(&real, line, &theirs_at);
+        assert!(answer.ends_with("exit 0"), "{line}: {answer}");
+    }
+    let ours_at = if apart {
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([&theirs_at, &ours_at])
+            .status();
+        assert!(copied.expect("cp runs").success());
+        &ours_at
+    } else {
+        &theirs_at
+    };
+    let mut different = Vec::new();
+    let mut count = 0;
+    for line in commands(lines) {
+        count += 1;
+        let theirs = run(&real, line, &theirs_at);
+        let answer = run(&ours, line, ours_at);
+        if theirs != answer {
+            different.push(format!("$ {line}\n--- real\n{theirs}\n--- ours\n{answer}"));
+        }
+    }
+    let shown = different.join("\n\n");
+    assert!(
+        different.is_empty(),
+        "{} of {count} lines differ:\n{shown}",
+        different.len()
+    );
+}
+
+fn commands(lines: &str) -> impl Iterator<Item = &str> {
+    lines
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+}
+
+/// Everything that a line says, with its exit code behind.
+fn run(tools: &Tools, line: &str, directory: &Path) -> String {
+    let words = shlex::split(line).expect("quotes match");
+    let (tool, arguments) = words.split_first().expect("a command");
+    let program = if tool == "io" { &tools.io } else { &tools.img };
+    // One name for both tools: it stands in messages.
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .env("TZ", "Europe/Berlin")
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .expect("the tool runs");
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes).replace(&*program.to_string_lossy(), "qemu-img")
+    };
+    format!(
+        "{}--- standard error\n{}exit {}",
+        text(&output.stdout),
+        text(&output.stderr),
+        output.status.code().unwrap_or(-1)
+    )
+}
