@@ -1,5 +1,6 @@
 //! Floor 6: convert, compare, commit, rebase, map, measure … as engines without a terminal.
 
+pub mod bench;
 pub mod commit;
 pub mod compare;
 pub mod convert;

@@ -4,7 +4,7 @@ use super::arguments::Choice;
 use super::failure::{Failure, Outcome};
 use super::format_options::FormatOptions;
 use super::option_help;
-use super::session::{ImageOptions, Session, cache_mode};
+use super::session::{ImageOptions, Session, cache_mode, one_image};
 use crate::base::Error;
 use crate::graph::OpenFlags;
 use crate::graph::create::tables::amend_options;
@@ -47,7 +47,11 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         option_help::amend(session, &format)?;
         return Ok(0);
     }
-    let name = super::session::one_image(given)?;
+    let name = one_image(given).map_err(|failure| match failure {
+        // Where to find help is not said here.
+        Failure::Usage(words) => Failure::words(words),
+        other => other,
+    })?;
     image.refuse_contradiction()?;
     let cache = cache_mode(&cache_name)
         .ok_or_else(|| Failure::words(format!("Invalid cache option: {cache_name}")))?;

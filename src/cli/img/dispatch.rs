@@ -7,8 +7,8 @@ use super::arguments::{Arguments, Choice};
 use super::failure::{Failure, Outcome};
 use super::session::Session;
 use super::{
-    amend, check, commit, compare, convert, create, dd, help, info, map, measure, rebase, resize,
-    snapshot,
+    amend, bench, bitmap, check, commit, compare, convert, create, dd, help, info, map, measure,
+    rebase, resize, snapshot,
 };
 
 const CHOICES: &[Choice] = &[
@@ -63,6 +63,8 @@ fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
 fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> Outcome {
     let run = match command {
         "amend" => amend::run,
+        "bench" => bench::run,
+        "bitmap" => bitmap::run,
         "check" => check::run,
         "commit" => commit::run,
         "compare" => compare::run,

@@ -12,6 +12,8 @@ mod measure;
 pub mod session;
 
 mod amend;
+mod bench;
+mod bitmap;
 mod check;
 mod commit;
 mod compare;
