@@ -46,11 +46,13 @@ const READING: &str = include_str!("dropin/reading.txt");
 const WRITING: &str = include_str!("dropin/writing.txt");
 
 #[test]
+#[ignore = "waits for qcow2 info, check and snapshots"]
 fn reading_lines_are_answered_alike() {
     compare(READING, false);
 }
 
 #[test]
+#[ignore = "waits for qcow2 info, check and snapshots"]
 fn writing_lines_are_answered_alike() {
     compare(WRITING, true);
 }
