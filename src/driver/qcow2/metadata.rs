@@ -9,6 +9,7 @@ use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::extension::Extensions;
 use crate::format::qcow2::header::{CompatibleFeatures, Header, IncompatibleFeatures};
 use crate::format::qcow2::lookup::{Corruption, Lookup, Run, Tables, lookup};
+use crate::format::qcow2::snapshot_table::Snapshot;
 use crate::format::qcow2::{Geometry, HostCluster, L1Entry, l2_entry};
 use crate::node::{HostFile, Notices};
 
@@ -79,6 +80,8 @@ pub struct Metadata {
     pub(super) refcount_block_clusters: BTreeSet<HostCluster>,
     /// Where snapshots' L1 tables lie, with their bytes.
     pub(super) inactive_l1: Vec<(HostOffset, u64)>,
+    /// The snapshot table's entries.
+    pub(super) snapshots: Vec<Snapshot>,
     /// The snapshot table's bytes.
     pub(super) snapshot_table_bytes: u64,
     /// Counts how often clusters were freed: what was read from one before may be gone.

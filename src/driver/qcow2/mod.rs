@@ -1,6 +1,7 @@
 //! qcow2 versions 2 and 3.
 
 mod allocate;
+mod backing;
 mod close;
 mod compressed;
 pub mod create;
@@ -8,6 +9,7 @@ mod discard;
 mod extent;
 mod header_fields;
 mod image;
+mod info;
 mod l1;
 mod l2;
 mod metadata;
@@ -21,12 +23,16 @@ mod read;
 mod refcount_growth;
 mod refcounts;
 mod resize;
+mod snapshot;
+mod snapshot_tree;
 mod tables;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod vm_state;
+#[cfg(test)]
+mod workshop;
 mod write;
 mod zero;
 

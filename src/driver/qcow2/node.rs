@@ -3,7 +3,10 @@
 use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
-use crate::node::{BackingReference, Extent, Node, Preallocation, SharedNode, Turn, ZeroFlags};
+use crate::node::{
+    BackingReference, Extent, ImageInfo, Node, Preallocation, SharedNode, SnapshotInfo,
+    SnapshotRequest, Turn, ZeroFlags,
+};
 
 impl Node for Qcow2 {
     fn driver(&self) -> &'static str {
@@ -104,6 +107,34 @@ impl Node for Qcow2 {
 
     fn backing_reference(&self) -> Option<BackingReference> {
         self.header_backing_reference()
+    }
+
+    fn info(&self) -> Result<ImageInfo> {
+        self.image_info()
+    }
+
+    fn change_backing_reference(&self, reference: Option<&BackingReference>) -> Result<()> {
+        self.change_backing(reference)
+    }
+
+    fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
+        self.list_snapshots()
+    }
+
+    fn snapshot_create(&self, request: &SnapshotRequest) -> Result<()> {
+        self.create_snapshot(request)
+    }
+
+    fn snapshot_apply(&self, id_or_name: &str) -> Result<()> {
+        self.apply_snapshot(id_or_name)
+    }
+
+    fn snapshot_delete(&self, id: Option<&str>, name: Option<&str>) -> Result<()> {
+        self.delete_snapshot(id, name)
+    }
+
+    fn snapshot_load(&self, id: Option<&str>, name: Option<&str>) -> Result<()> {
+        self.load_snapshot(id, name)
     }
 
     fn read_vm_state(&self, position: u64, buffer: &mut [u8]) -> Result<()> {

@@ -10,7 +10,7 @@ use super::tables::TableCache;
 use crate::base::{Error, HostOffset, Result};
 use crate::crypto::legacy_aes;
 use crate::driver::encryption::Encryption;
-use crate::driver::luks::volume::{UnlockOptions, open_volume};
+use crate::driver::luks::volume::{UnlockOptions, inspect_volume, open_volume};
 use crate::format::qcow2::extension::{CryptoHeader, Extensions};
 use crate::format::qcow2::header::{
     AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance,
@@ -58,8 +58,13 @@ impl Qcow2 {
             .map_err(|error| error.prefixed("Could not initialize refcount handling: "))?;
         let (extensions, extensions_result) = Extensions::parse(&first_cluster, &header);
         let luks = match extensions.crypto {
-            Some(place) if !options.no_io => Some(unlock(&file, place, options)?),
-            _ => None,
+            Some(place) if options.no_io => {
+                // No key, but the header must make sense.
+                inspect_volume(&reader(&file, place), false)?;
+                None
+            }
+            Some(place) => Some(unlock(&file, place, options)?),
+            None => None,
         };
         extensions_result?;
         let encryption = choose_encryption(&header, &extensions, luks, options)?;
@@ -80,12 +85,11 @@ impl Qcow2 {
             l1,
             refcount_table,
         };
-        let image = Self::assemble(
-            state.into_metadata(options),
-            encryption,
-            compression,
-            options,
-        );
+        let mut metadata = state.into_metadata(options);
+        if !options.check {
+            metadata.load_snapshots()?;
+        }
+        let image = Self::assemble(metadata, encryption, compression, options);
         image.after_open(options)?;
         Ok(Arc::new(image))
     }
@@ -199,10 +203,14 @@ fn validate_encryption_option(header: &Header, format: Option<&str>) -> Result<(
     }
 }
 
+/// Reads the LUKS header's area by offsets of its own.
+fn reader(file: &HostFile, place: CryptoHeader) -> impl Fn(u64, &mut [u8]) -> Result<()> {
+    move |offset, buffer| file.read_at(place.offset.plus(offset)?, buffer)
+}
+
 fn unlock(file: &HostFile, place: CryptoHeader, options: &Qcow2OpenOptions) -> Result<Encryption> {
-    let read = |offset: u64, buffer: &mut [u8]| file.read_at(place.offset.plus(offset)?, buffer);
     let volume = open_volume(
-        &read,
+        &reader(file, place),
         options.key.as_ref(),
         &UnlockOptions {
             observer: options.iv_observer.clone(),
@@ -248,7 +256,9 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn into_metadata(self, options: &Qcow2OpenOptions) -> Metadata {
+    fn into_metadata(mut self, options: &Qcow2OpenOptions) -> Metadata {
+        // A rewritten header holds whole sectors.
+        self.header.size = self.size;
         let table_bytes = self.geometry.cluster_bytes();
         let l2_budget = options.l2_cache_size.unwrap_or(L2_CACHE_BYTES);
         let refcount_budget = options.refcount_cache_size.unwrap_or(REFCOUNT_CACHE_BYTES);
@@ -286,6 +296,7 @@ impl Loaded {
             active_l2_clusters: BTreeSet::new(),
             refcount_block_clusters: BTreeSet::new(),
             inactive_l1: Vec::new(),
+            snapshots: Vec::new(),
             snapshot_table_bytes: 0,
             freed_generation: 0,
             corruption_reported: false,

@@ -14,11 +14,21 @@ impl Qcow2 {
     /// Grows or shrinks the disk.
     pub(super) fn resize_disk(&self, length: u64, preallocation: Preallocation) -> Result<()> {
         self.check_writable()?;
+        let _own = self.ranges.own_all();
+        let mut metadata = self.metadata()?;
+        self.resize_locked(&mut metadata, length, preallocation)
+    }
+
+    /// The same when the caller owns the whole image.
+    pub(super) fn resize_locked(
+        &self,
+        metadata: &mut Metadata,
+        length: u64,
+        preallocation: Preallocation,
+    ) -> Result<()> {
         if !length.is_multiple_of(512) {
             return Err(Error::caller("The new size must be a multiple of 512"));
         }
-        let _own = self.ranges.own_all();
-        let mut metadata = self.metadata()?;
         let old = metadata.size;
         if metadata.header.snapshot_count > 0 && metadata.header.version < 3 {
             return Err(Error::unsupported(

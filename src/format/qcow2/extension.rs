@@ -13,7 +13,7 @@ const FEATURE_NAMES: u32 = 0x6803_f857;
 const BITMAPS: u32 = 0x2385_2875;
 
 /// QEMU: a backing format's name must be shorter than this.
-const BACKING_FORMAT_LIMIT: usize = 16;
+pub const BACKING_FORMAT_LIMIT: usize = 16;
 /// Clusters up to this size have no room for the feature name table (errata 41).
 const FEATURE_NAMES_ABOVE: usize = 4096;
 

@@ -1,0 +1,82 @@
+//! What `info` tells: from the header alone, without a key (qcow2 §16).
+
+use serde_json::{Map, Value, json};
+
+use super::image::Qcow2;
+use super::metadata::Metadata;
+use crate::base::Result;
+use crate::driver::luks;
+use crate::format::qcow2::header::{
+    CompatibleFeatures, CompressionType, CryptMethod, IncompatibleFeatures,
+};
+use crate::node::ImageInfo;
+
+impl Qcow2 {
+    /// Facts for `info`.
+    pub(super) fn image_info(&self) -> Result<ImageInfo> {
+        let metadata = self.metadata_even_if_dead();
+        let header = &metadata.header;
+        let mut specific = Map::new();
+        let mut put = |name: &str, value: Value| specific.insert(name.to_owned(), value);
+        let compression = match self.compression {
+            CompressionType::Zlib => "zlib",
+            CompressionType::Zstd => "zstd",
+        };
+        let has_feature = |feature| header.incompatible.contains(feature);
+        if header.version < 3 {
+            put("compat", json!("0.10"));
+            put("compression-type", json!(compression));
+            put("refcount-bits", json!(1 << header.refcount_order));
+        } else {
+            let lazy = header
+                .compatible
+                .contains(CompatibleFeatures::LAZY_REFCOUNTS);
+            put("compat", json!("1.1"));
+            put("compression-type", json!(compression));
+            put("lazy-refcounts", json!(lazy));
+            put("refcount-bits", json!(1 << header.refcount_order));
+        }
+        if let Some(encryption) = encryption(&metadata)? {
+            put("encrypt", Value::Object(encryption));
+        }
+        if header.version >= 3 {
+            put("corrupt", json!(has_feature(IncompatibleFeatures::CORRUPT)));
+            put(
+                "extended-l2",
+                json!(has_feature(IncompatibleFeatures::EXTENDED_L2)),
+            );
+        }
+        Ok(ImageInfo {
+            cluster_size: Some(self.geometry.cluster_size()),
+            encrypted: header.crypt_method != CryptMethod::None,
+            dirty: has_feature(IncompatibleFeatures::DIRTY),
+            specific: Some(("qcow2", specific)),
+        })
+    }
+}
+
+/// The `encrypt` section.
+fn encryption(metadata: &Metadata) -> Result<Option<Map<String, Value>>> {
+    if metadata.header.crypt_method == CryptMethod::Aes {
+        let format = ("format".to_owned(), json!("aes"));
+        return Ok(Some(Map::from_iter([format])));
+    }
+    let Some(place) = metadata.extensions.crypto else {
+        return Ok(None);
+    };
+    let read =
+        |offset: u64, buffer: &mut [u8]| metadata.file.read_at(place.offset.plus(offset)?, buffer);
+    let header = luks::inspect_volume(&read, false)?;
+    let mut section = Map::new();
+    for (name, value) in luks::info_value(&header) {
+        // The real tool's order: the format stands between the volume's own fields.
+        if name == "cipher-mode" {
+            section.insert("format".to_owned(), json!("luks"));
+        }
+        section.insert(name, value);
+    }
+    Ok(Some(section))
+}
+
+#[cfg(test)]
+mod tests;

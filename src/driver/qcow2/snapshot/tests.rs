@@ -1,0 +1,138 @@
+use crate::driver::qcow2::workshop::{Workshop, assert_same_bytes};
+use crate::node::{Node, SnapshotRequest};
+
+/// One step of a history, done by the real tool on one copy and by ours on another.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Commands of the real `qemu-io`, on both copies.
+    Io(&'static [&'static str]),
+    /// Arguments of the real `qemu-img`, on both copies; the image's name is appended.
+    Img(&'static str),
+    Create(&'static str),
+    Apply(&'static str),
+    Delete(&'static str),
+}
+
+fn run(shop: &Workshop, step: &Step) {
+    match step {
+        Step::Io(commands) => {
+            shop.io("real", commands);
+            shop.io("ours", commands);
+        }
+        Step::Img(line) => {
+            for name in ["real", "ours"] {
+                let line = line.replace("IMAGE", name);
+                shop.img_line(&line);
+            }
+        }
+        Step::Create(name) => {
+            shop.img(&["snapshot", "-c", name, "real"]);
+            // The same date, so that the bytes can be the same.
+            let taken = shop.open("real").snapshots().unwrap().pop().unwrap();
+            let request = SnapshotRequest {
+                name: (*name).to_owned(),
+                date_seconds: taken.date_seconds,
+                date_nanoseconds: taken.date_nanoseconds,
+            };
+            let image = shop.open_writable("ours");
+            image.snapshot_create(&request).unwrap();
+            image.close().unwrap();
+        }
+        Step::Apply(name) => {
+            shop.img(&["snapshot", "-a", name, "real"]);
+            let image = shop.open_writable("ours");
+            image.snapshot_apply(name).unwrap();
+            image.close().unwrap();
+        }
+        Step::Delete(name) => {
+            shop.img(&["snapshot", "-d", name, "real"]);
+            let image = shop.open_writable("ours");
+            image.snapshot_delete(None, Some(name)).unwrap();
+            image.close().unwrap();
+        }
+    }
+}
+
+fn histories() -> Vec<Vec<Step>> {
+    use Step::{Apply, Create, Delete, Img, Io};
+    vec![
+        vec![
+            Io(&["write -P 1 0 200k", "write -z 256k 64k"]),
+            Create("a"),
+            Io(&["write -P 2 64k 100k", "write -c -P 3 512k 64k"]),
+            Create("b"),
+            Apply("a"),
+            Create("c"),
+            Io(&["write -P 4 0 1M"]),
+            Delete("a"),
+            Apply("b"),
+            Delete("b"),
+            Delete("c"),
+        ],
+        vec![
+            Create("empty"),
+            Io(&[
+                "write -c -P 3 0 64k",
+                "write -c -P 4 64k 64k",
+                "discard 64k 64k",
+            ]),
+            Create("twice"),
+            Create("twice"),
+            Io(&["write -P 5 0 64k", "discard 0 64k"]),
+            Delete("twice"),
+            Apply("3"),
+            Apply("empty"),
+            Delete("empty"),
+            Delete("twice"),
+        ],
+        vec![
+            Io(&["write -P 1 0 64k"]),
+            Create("small"),
+            Img("resize -q IMAGE 5M"),
+            Io(&["write -P 2 4M 1M"]),
+            Create("large"),
+            Apply("small"),
+            Io(&["write -P 3 0 64k"]),
+            Apply("large"),
+            Delete("small"),
+        ],
+        vec![
+            Io(&["write -P 1 0 64k", "write -b -P 9 0 64k"]),
+            Create("with state"),
+            Io(&["write -b -P 8 0 128k"]),
+            Create("more state"),
+            Apply("with state"),
+            Delete("with state"),
+        ],
+    ]
+}
+
+#[test]
+fn histories_leave_the_real_tools_bytes() {
+    let Some(shop) = Workshop::new() else { return };
+    for options in [
+        "cluster_size=64k",
+        "compat=0.10",
+        "cluster_size=512,refcount_bits=64",
+        "cluster_size=4k,refcount_bits=2",
+        "cluster_size=64k,lazy_refcounts=on",
+    ] {
+        for (number, history) in histories().iter().enumerate() {
+            if options == "compat=0.10" && number == 2 {
+                continue; // Version 2 refuses to resize an image with snapshots.
+            }
+            for name in ["real", "ours"] {
+                shop.img_line(&format!("create -q -f qcow2 -o {options} {name} 1M"));
+            }
+            for (at, step) in history.iter().enumerate() {
+                run(&shop, step);
+                assert_same_bytes(
+                    &shop.bytes("ours"),
+                    &shop.bytes("real"),
+                    &format!("{options}, history {number}, step {at} {step:?}"),
+                );
+            }
+            shop.img_line("check -q ours");
+        }
+    }
+}
