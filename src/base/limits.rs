@@ -25,3 +25,5 @@ pub const QCOW1_MAX_L1_ENTRIES: u64 = 268_435_455;
 pub const MAX_CHAIN_DEPTH: usize = 256;
 /// ours: PBKDF2 iterations of one key slot or digest (the real tools spin for minutes).
 pub const LUKS_MAX_ITERATIONS: u32 = 100_000_000;
+/// ours: lines that one check says; what is found beyond is only counted. The real tools write gigabytes.
+pub const CHECK_MAX_LINES: u64 = 100_000;

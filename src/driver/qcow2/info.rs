@@ -48,6 +48,7 @@ impl Qcow2 {
         }
         Ok(ImageInfo {
             cluster_size: Some(self.geometry.cluster_size()),
+            vm_state_offset: self.geometry.vm_state_start(metadata.size).bytes(),
             encrypted: header.crypt_method != CryptMethod::None,
             dirty: has_feature(IncompatibleFeatures::DIRTY),
             specific: Some(("qcow2", specific)),

@@ -2,6 +2,7 @@
 
 mod allocate;
 mod backing;
+mod check;
 mod close;
 mod compressed;
 pub mod create;

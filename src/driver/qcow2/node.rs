@@ -4,8 +4,8 @@ use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
 use crate::node::{
-    BackingReference, Extent, ImageInfo, Node, Preallocation, SharedNode, SnapshotInfo,
-    SnapshotRequest, Turn, ZeroFlags,
+    BackingReference, CheckReport, Extent, ImageInfo, Node, Preallocation, Repair, SharedNode,
+    SnapshotInfo, SnapshotRequest, Turn, ZeroFlags,
 };
 
 impl Node for Qcow2 {
@@ -107,6 +107,10 @@ impl Node for Qcow2 {
 
     fn backing_reference(&self) -> Option<BackingReference> {
         self.header_backing_reference()
+    }
+
+    fn check(&self, repair: Repair, report: &mut dyn FnMut(&str)) -> Result<CheckReport> {
+        self.check_image(repair, report)
     }
 
     fn info(&self) -> Result<ImageInfo> {

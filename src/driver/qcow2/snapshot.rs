@@ -272,6 +272,7 @@ impl Metadata {
         };
         self.rebuild_overlap_index();
         self.lower_tree(&old, FreeReason::Snapshot)?;
+        self.fix_copied_flags(&old)?;
         self.fix_active_copied_flags()?;
         self.flush()
     }
@@ -316,7 +317,8 @@ impl Metadata {
             self.free_clusters(first, clusters, FreeReason::Snapshot)
         });
         freed.map_err(|error| error.prefixed("Failed to free the cluster and L1 table: "))?;
-        self.fix_active_copied_flags()
+        self.fix_copied_flags(&l1)
+            .and_then(|_| self.fix_active_copied_flags())
             .and_then(|()| self.flush())
             .map_err(|error| error.prefixed("Failed to update snapshot status in disk: "))
     }

@@ -132,13 +132,18 @@ impl Metadata {
             let Some(table) = self.checked_table(*entry, index)? else {
                 continue;
             };
+            let own = self.geometry.host_cluster(table);
+            let count = self.refcount(own)?;
+            // Of a tree that was counted down, the tables that others still use are brought up to date.
+            if count == 0 {
+                continue;
+            }
             let mut bytes = self.read_l2(table)?;
             if self.fix_copied_in_table(table, &mut bytes)? {
                 self.guard_write(table, bytes.len() as u64, Area::ActiveL2)?;
                 self.file.write_at(table, &bytes)?;
             }
-            let own = self.geometry.host_cluster(table);
-            *entry = entry.with_copied(self.refcount(own)? == 1);
+            *entry = entry.with_copied(count == 1);
         }
         self.file.flush()?;
         Ok(fixed)

@@ -105,6 +105,7 @@ impl Workshop {
             self.path(name).to_str().unwrap(),
             FileOptions {
                 writable: options.writable,
+                discard: true,
                 ..FileOptions::default()
             },
         )?;

@@ -1,0 +1,158 @@
+//! One L2 table: its references counted, its entries judged.
+
+use super::{Finding, ReferenceCounts};
+use crate::format::qcow2::{CompressedDescriptor, Geometry, L2Entry, l2_entry};
+
+/// Bits that mean something in an entry that is not compressed.
+const KNOWN_BITS: u64 = 0x80ff_ffff_ffff_fe01;
+
+/// What one table adds to the picture of the active disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fragmentation {
+    /// Guest clusters with a place in the file.
+    pub allocated: u64,
+    /// Of them compressed.
+    pub compressed: u64,
+    /// Of them not behind their predecessor.
+    pub fragmented: u64,
+    /// Place of the first cluster that is not compressed.
+    first: Option<u64>,
+    /// Where the next one would continue.
+    next: u64,
+}
+
+impl Fragmentation {
+    /// Adds a table that follows this one, `weight` times.
+    pub const fn append(&mut self, table: &Self, weight: u64) {
+        if weight == 0 {
+            return;
+        }
+        self.allocated += table.allocated * weight;
+        self.compressed += table.compressed * weight;
+        self.fragmented += table.fragmented * weight;
+        let Some(first) = table.first else {
+            return;
+        };
+        // Between the tables, and from one repetition to the next.
+        self.fragmented += (self.next != 0 && self.next != first) as u64;
+        self.fragmented += (table.next != first) as u64 * (weight - 1);
+        self.next = table.next;
+    }
+
+    const fn note(&mut self, offset: u64, cluster_size: u64) {
+        self.allocated += 1;
+        match self.first {
+            None => self.first = Some(offset),
+            Some(_) if self.next != offset => self.fragmented += 1,
+            Some(_) => {}
+        }
+        self.next = offset.wrapping_add(cluster_size);
+    }
+}
+
+/// Counts what a table references, `weight` times, and reports what is wrong with its entries.
+pub fn count_l2_table(
+    geometry: &Geometry,
+    bytes: &[u8],
+    counts: &ReferenceCounts,
+    weight: u64,
+    report: &mut dyn FnMut(Finding, u64),
+) -> Fragmentation {
+    let mut fragmentation = Fragmentation::default();
+    // Clusters that follow each other are counted at once; before a finding, so that the order stays.
+    let mut pending = (0_u64, 0_u64);
+    let cluster_size = geometry.cluster_size();
+    let (entries, _) = bytes.as_chunks::<8>();
+    for entry in entries {
+        let raw = u64::from_be_bytes(*entry);
+        if raw == 0 || raw == l2_entry::ZERO {
+            continue;
+        }
+        let entry = L2Entry::from_raw(raw);
+        let offset = entry.host().map_or(0, |host| host.bytes());
+        if offset != 0 && raw & !KNOWN_BITS == 0 && counts.holds_cluster(offset) {
+            fragmentation.note(offset, cluster_size);
+            let cluster = offset >> geometry.cluster_bits();
+            if pending.0 + pending.1 == cluster {
+                pending.1 += 1;
+            } else {
+                counts.add_clusters(pending.0, pending.1, weight, report);
+                pending = (cluster, 1);
+            }
+            continue;
+        }
+        counts.add_clusters(pending.0, pending.1, weight, report);
+        pending = (0, 0);
+        count_odd_entry(geometry, entry, counts, weight, &mut fragmentation, report);
+    }
+    counts.add_clusters(pending.0, pending.1, weight, report);
+    fragmentation
+}
+
+/// Compressed clusters, and entries with something wrong.
+fn count_odd_entry(
+    geometry: &Geometry,
+    entry: L2Entry,
+    counts: &ReferenceCounts,
+    weight: u64,
+    fragmentation: &mut Fragmentation,
+    report: &mut dyn FnMut(Finding, u64),
+) {
+    let raw = entry.raw();
+    if raw & l2_entry::COMPRESSED != 0 {
+        let place = CompressedDescriptor::from_raw(geometry, raw);
+        let offset = place.host.bytes();
+        if entry.copied() {
+            report(Finding::CompressedCopied { offset }, weight);
+        }
+        counts.add_region(offset, place.length, weight, report);
+        fragmentation.allocated += 1;
+        fragmentation.compressed += 1;
+        // Compressed clusters count as fragments by nature.
+        fragmentation.fragmented += 1;
+        return;
+    }
+    if raw & !KNOWN_BITS != 0 {
+        report(Finding::ReservedL2Bits { entry: raw }, weight);
+    }
+    let Some(host) = entry.host() else {
+        return;
+    };
+    let offset = host.bytes();
+    fragmentation.note(offset, geometry.cluster_size());
+    if !host.is_aligned(geometry.cluster_size()) {
+        let finding = if raw & l2_entry::ZERO != 0 {
+            Finding::PreallocatedUnaligned { offset }
+        } else {
+            Finding::DataUnaligned { offset }
+        };
+        report(finding, weight);
+    }
+    counts.add_region(offset, geometry.cluster_size(), weight, report);
+}
+
+/// Reports entries whose COPIED flag disagrees with the stored count that `refcount` gives.
+pub fn compare_copied_flags(
+    geometry: &Geometry,
+    bytes: &[u8],
+    refcount: &mut dyn FnMut(u64) -> Option<u64>,
+    report: &mut dyn FnMut(usize, Finding),
+) {
+    let (entries, _) = bytes.as_chunks::<8>();
+    for (index, entry) in entries.iter().enumerate() {
+        let entry = L2Entry::from_raw(u64::from_be_bytes(*entry));
+        let Some(host) = entry.host() else {
+            continue;
+        };
+        let cluster = host.bytes() >> geometry.cluster_bits();
+        if let Some(refcount) = refcount(cluster)
+            && (refcount == 1) != entry.copied()
+        {
+            let entry = entry.raw();
+            report(index, Finding::CopiedData { entry, refcount });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
