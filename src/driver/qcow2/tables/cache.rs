@@ -1,8 +1,8 @@
 //! A bounded, write-back cache of tables of one kind.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::HostOffset;
 
@@ -13,7 +13,7 @@ struct Slot {
     /// The bytes that differ from the file; empty when clean.
     dirty: Range<usize>,
     /// Used since the eviction hand last came by.
-    referenced: Cell<bool>,
+    referenced: AtomicBool,
 }
 
 /// Tables by their place in the file. Knows nothing of I/O: [`super::order`] loads and writes back.
@@ -50,7 +50,7 @@ impl TableCache {
     /// The table at that place, when it is in memory.
     pub fn peek(&self, offset: HostOffset) -> Option<&[u8]> {
         let slot = self.slots.get(*self.by_offset.get(&offset)?)?;
-        slot.referenced.set(true);
+        slot.referenced.store(true, Ordering::Relaxed);
         Some(&slot.bytes)
     }
 
@@ -65,7 +65,7 @@ impl TableCache {
         } else {
             slot.dirty = slot.dirty.start.min(start)..slot.dirty.end.max(end);
         }
-        slot.referenced.set(true);
+        slot.referenced.store(true, Ordering::Relaxed);
         Some(&mut slot.bytes)
     }
 
@@ -77,10 +77,10 @@ impl TableCache {
         loop {
             self.hand = (self.hand + 1) % self.slots.len();
             let slot = &mut self.slots[self.hand];
-            if !slot.referenced.get() {
+            if !slot.referenced.load(Ordering::Relaxed) {
                 return Some((slot.offset, !slot.dirty.is_empty()));
             }
-            slot.referenced.set(false);
+            slot.referenced.store(false, Ordering::Relaxed);
         }
     }
 
@@ -94,7 +94,7 @@ impl TableCache {
             offset,
             bytes,
             dirty,
-            referenced: Cell::new(true),
+            referenced: AtomicBool::new(true),
         });
     }
 
