@@ -11,7 +11,7 @@ pub struct Filter {
 }
 
 /// Pattern and replacement, in the order in which they are applied.
-const RULES: [(&str, &str); 13] = [
+const RULES: [(&str, &str); 14] = [
     // Random for each image.
     (
         r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
@@ -37,6 +37,11 @@ const RULES: [(&str, &str); 13] = [
     (
         r"(ops; )\S+(?: sec)? \((?:inf|[\d.e+]+) \S+/sec and (?:inf|[\d.e+]+) ops/sec\)",
         "${1}TIME (RATE)",
+    ),
+    // The same in one line (`-C`).
+    (
+        r"(?m)^(\d+,\d+),\d+:\d\d:\d\d\.\d+,(?:inf|[\d.e+]+),(?:inf|[\d.e+]+)$",
+        "${1},TIME,RATE",
     ),
     // The clock in snapshot tables.
     (

@@ -102,6 +102,10 @@ fn timing_goes_and_the_work_done_stays() {
         filtered("64 MiB, 1 ops; 00.00 sec (inf EiB/sec and inf ops/sec)"),
         "64 MiB, 1 ops; TIME (RATE)"
     );
+    assert_eq!(
+        filtered("512,1,0:00:00.00,92252252.252,180180.180"),
+        "512,1,TIME,RATE"
+    );
 }
 
 #[test]
