@@ -171,7 +171,7 @@ pub fn human(bytes: u64) -> String {
 /// C's `%0.3g` for values from 0 up to below 1024.
 fn three_digits(value: f64) -> String {
     if value >= 999.5 {
-        return format!("{:.0e}", value)
+        return format!("{value:.0e}")
             .split_once('e')
             .map_or_else(String::new, |(mantissa, exponent)| {
                 format!("{mantissa}e+{exponent:0>2}")

@@ -1,5 +1,6 @@
 //! Floor 4: the drivers.
 
+pub mod copy_on_read;
 pub mod encryption;
 pub mod file;
 pub mod luks;

@@ -43,7 +43,9 @@ impl Prepared {
         let mut line = format!("Formatting '{}', fmt={}", self.filename, self.format);
         for (name, value) in self.options.iter() {
             let value = text_of(value).unwrap_or_default().replace(',', ",,");
-            line.push_str(&format!(" {name}={value}"));
+            for piece in [" ", name, "=", &value] {
+                line.push_str(piece);
+            }
         }
         line
     }

@@ -3,6 +3,7 @@
 mod backing;
 mod formats;
 mod opener;
+mod overlay;
 mod probe;
 mod protocol;
 mod qcow2_options;
@@ -15,6 +16,7 @@ pub(crate) use self::protocol::creatable_path;
 use super::{Environment, OptionTree};
 use crate::base::Result;
 use crate::base::limits::MAX_CHAIN_DEPTH;
+use crate::driver::copy_on_read::CopyOnRead;
 use crate::node::{Access, Permissions, SharedNode};
 
 /// How an argument names an image.
@@ -150,11 +152,24 @@ pub fn open_node(
             tree: tree.clone(),
         },
     };
-    Opener { environment }.open(
+    let opener = Opener { environment };
+    let mut node_flags = flags;
+    // What lies below a temporary overlay is only read.
+    node_flags.writable &= !flags.temporary_overlay;
+    let node = opener.open(
         request,
-        NodeFlags::of(flags, MAX_CHAIN_DEPTH),
-        access_of(flags),
-    )
+        NodeFlags::of(node_flags, MAX_CHAIN_DEPTH),
+        access_of(node_flags),
+    )?;
+    let node = if flags.temporary_overlay {
+        overlay::over(node, flags, environment)?
+    } else {
+        node
+    };
+    if flags.copy_on_read && node.writable() {
+        return Ok(std::sync::Arc::new(CopyOnRead::new(node)?));
+    }
+    Ok(node)
 }
 
 /// What a command does with the image that it opens.

@@ -107,7 +107,7 @@ impl File {
     pub(super) fn set_length(&self, length: u64, preallocation: Preallocation) -> Result<()> {
         let before = self.current_length()?;
         if !self.regular {
-            return self.set_device_length(before, length, preallocation);
+            return Self::set_device_length(before, length, preallocation);
         }
         if preallocation != Preallocation::Off && length < before {
             return Err(Error::caller(
@@ -175,12 +175,7 @@ impl File {
     }
 
     /// A device has the length it has.
-    fn set_device_length(
-        &self,
-        before: u64,
-        length: u64,
-        preallocation: Preallocation,
-    ) -> Result<()> {
+    fn set_device_length(before: u64, length: u64, preallocation: Preallocation) -> Result<()> {
         if preallocation != Preallocation::Off {
             return Err(Error::unsupported(
                 "Preallocation mode is not supported for non-regular files",

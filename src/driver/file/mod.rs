@@ -2,11 +2,11 @@
 
 mod allocate;
 mod direct;
-mod file;
+mod host_node;
 mod locks;
 mod open;
 
-pub use file::File;
+pub use host_node::File;
 pub use open::{FileOptions, Locking};
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct FileOptions {
     pub writable: bool,
     /// Made when missing.
     pub create: bool,
+    /// With `create`: must be new, and is nobody else's to read.
+    pub private: bool,
     /// Bypass the page cache (`cache.direct`).
     pub direct: bool,
     /// Flushes do nothing (`cache.no-flush`).
@@ -64,21 +66,22 @@ impl File {
 
     /// Like [`File::open`], for callers with words of their own for a failed system call.
     pub fn open_or_create(filename: &str, options: FileOptions) -> Result<Self> {
-        let file = OpenOptions::new()
+        let handle = OpenOptions::new()
             .read(true)
             .write(options.writable)
             .create(options.create)
+            .create_new(options.create && options.private)
             .custom_flags(if options.direct { libc::O_DIRECT } else { 0 })
-            .mode(0o644)
+            .mode(if options.private { 0o600 } else { 0o644 })
             .open(filename)?;
-        let kind = file.metadata()?.file_type();
+        let kind = handle.metadata()?.file_type();
         if !(kind.is_file() || kind.is_block_device() || kind.is_char_device()) {
             return Err(Error::caller(format!(
                 "'file' driver requires '{filename}' to be a regular file"
             )));
         }
         Ok(Self {
-            file,
+            handle,
             filename: filename.to_owned(),
             options,
             regular: kind.is_file(),

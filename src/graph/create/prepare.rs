@@ -17,7 +17,7 @@ pub(super) fn prepare(request: &CreateRequest, environment: &Environment) -> Res
     let mut given = request.options.clone();
     // An identifier of the list itself: every list may have one, nobody asks for it.
     given.take("id");
-    let mut values = Values::parse(&options, given)?;
+    let mut values = Values::parse(&options, &given)?;
     if let Some(size) = request.size {
         if values.text("size").is_some() {
             return Err(Error::caller("The image size must be specified only once"));
@@ -71,7 +71,7 @@ fn signed(value: u64) -> String {
 struct Values(Vec<(String, String)>);
 
 impl Values {
-    fn parse(options: &[OptionSpec], given: OptionTree) -> Result<Self> {
+    fn parse(options: &[OptionSpec], given: &OptionTree) -> Result<Self> {
         let mut values = Self(Vec::new());
         for (name, value) in given.iter() {
             let option = options

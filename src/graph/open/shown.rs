@@ -53,15 +53,13 @@ fn spaced(value: &Value) -> String {
 
 /// The description of a file node inside another node's `json:` name.
 pub(super) fn file_member(filename: &str) -> Value {
-    match filename.strip_prefix("json:") {
-        Some(text) => crate::graph::json::parse(text).unwrap_or_default(),
-        None => {
-            let mut members = Map::new();
-            members.insert("driver".to_owned(), "file".into());
-            members.insert("filename".to_owned(), filename.into());
-            Value::Object(members)
-        }
+    if let Some(text) = filename.strip_prefix("json:") {
+        return crate::graph::json::parse(text).unwrap_or_default();
     }
+    let mut members = Map::new();
+    members.insert("driver".to_owned(), "file".into());
+    members.insert("filename".to_owned(), filename.into());
+    Value::Object(members)
 }
 
 /// The name of a format node: `None` when its file's name says it all, else a `json:` name with the key's id.

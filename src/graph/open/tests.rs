@@ -294,7 +294,7 @@ fn locks_keep_out_whom_they_shall() {
         assert_eq!(words_of(&image, metadata), shared_lock);
         assert_eq!(words_of(&image, shared), "opened");
         let error = open(&by_name(&image, None), read_only, &environment).unwrap_err();
-        assert_eq!(error.hints(), [hint.clone()]);
+        assert_eq!(error.hints(), std::slice::from_ref(&hint));
     });
     held(&["-r"], &|| {
         assert_eq!(words_of(&image, writable()), write_lock);
@@ -317,4 +317,79 @@ fn locks_keep_out_whom_they_shall() {
     assert_eq!(real_words(&["-r", "-c", "quit", "q"]), "");
     drop(node);
     assert_eq!(real_words(&["-c", "quit", "q"]), "");
+}
+
+fn overlay_on(directory: &tempfile::TempDir) -> Option<String> {
+    let at = directory.path();
+    std::fs::write(
+        at.join("base"),
+        [vec![0x11; 65536], vec![0; 1 << 20]].concat(),
+    )
+    .unwrap();
+    let create = [
+        "create", "-q", "-f", "qcow2", "-b", "base", "-F", "raw", "top",
+    ];
+    real_ok("qemu-img", &create, at).then(|| path(directory, "top"))
+}
+
+#[test]
+fn copy_on_read_brings_whole_clusters_to_the_top() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(top) = overlay_on(&directory) else {
+        return;
+    };
+    let flags = OpenFlags {
+        copy_on_read: true,
+        ..writable()
+    };
+    let node = open(&by_name(&top, None), flags, &Environment::default()).unwrap();
+    assert_eq!(read(&node, 1000, 10), [0x11; 10]);
+    assert_eq!(read(&node, 500_000, 10), [0; 10]);
+    let allocated = |offset| node.extent(GuestOffset::new(offset), 1 << 20).unwrap();
+    assert_eq!(allocated(0).length, 65536);
+    assert!(allocated(0).allocated && allocated(0).data);
+    assert!(!allocated(65536).allocated);
+    assert!(allocated(500_000).allocated && allocated(500_000).zero);
+    node.close().unwrap();
+    assert!(real_ok("qemu-img", &["check", "top"], directory.path()));
+    assert!(real_ok(
+        "qemu-img",
+        &["compare", "-f", "qcow2", "-F", "raw", "top", "base"],
+        directory.path()
+    ));
+}
+
+#[test]
+fn a_temporary_overlay_leaves_no_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(top) = overlay_on(&directory) else {
+        return;
+    };
+    let before = std::fs::read(&top).unwrap();
+    let flags = OpenFlags {
+        temporary_overlay: true,
+        ..writable()
+    };
+    let node = open(&by_name(&top, None), flags, &Environment::default()).unwrap();
+    node.write_at(GuestOffset::new(100), &[5; 100]).unwrap();
+    assert_eq!(read(&node, 99, 3), [0x11, 5, 5]);
+    assert_eq!(read(&node, 199, 2), [5, 0x11]);
+    node.close().unwrap();
+    assert_eq!(std::fs::read(&top).unwrap(), before);
+}
+
+#[test]
+fn networks_are_refused_by_name() {
+    for (name, expected) in [
+        ("nbd:localhost:1", "Protocol 'nbd' is not supported"),
+        (
+            "nbd+unix:///x?socket=y",
+            "Protocol 'nbd+unix' is not supported",
+        ),
+        ("http://127.0.0.1:1/x", "Protocol 'http' is not supported"),
+        ("foo:bar", "Unknown protocol 'foo'"),
+    ] {
+        let words = words_of(name, OpenFlags::default());
+        assert_eq!(words, format!("Could not open '{name}': {expected}"));
+    }
 }

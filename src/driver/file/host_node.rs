@@ -13,7 +13,7 @@ use crate::node::{Access, Extent, ImageInfo, Node, Permissions, Preallocation, Z
 /// A host file or block device.
 #[derive(Debug)]
 pub struct File {
-    pub(super) file: std::fs::File,
+    pub(super) handle: std::fs::File,
     pub(super) filename: String,
     pub(super) options: FileOptions,
     pub(super) regular: bool,
@@ -30,7 +30,7 @@ impl File {
         }
         let mut held = self.locks.lock();
         if *held != wanted {
-            super::locks::change(&self.file, &self.filename, *held, wanted)?;
+            super::locks::change(&self.handle, &self.filename, *held, wanted)?;
             *held = wanted;
         }
         Ok(())
@@ -50,15 +50,15 @@ impl File {
 
     /// The file itself, for the modules that know more system calls.
     pub(super) const fn host(&self) -> &std::fs::File {
-        &self.file
+        &self.handle
     }
 
     pub(super) fn current_length(&self) -> Result<u64> {
         if self.regular {
-            return Ok(self.file.metadata()?.len());
+            return Ok(self.handle.metadata()?.len());
         }
         // A device has no length in its inode; where its end is, a seek tells. Character devices can't seek.
-        Ok(rustix::fs::seek(&self.file, rustix::fs::SeekFrom::End(0)).unwrap_or(0))
+        Ok(rustix::fs::seek(&self.handle, rustix::fs::SeekFrom::End(0)).unwrap_or(0))
     }
 
     fn check_range(offset: GuestOffset, length: u64) -> Result<GuestOffset> {
@@ -100,9 +100,9 @@ impl File {
 
     fn write_bytes(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
         if self.options.direct {
-            direct::write(&self.file, self.current_length()?, offset.bytes(), data)
+            direct::write(&self.handle, self.current_length()?, offset.bytes(), data)
         } else {
-            Ok(self.file.write_all_at(data, offset.bytes())?)
+            Ok(self.handle.write_all_at(data, offset.bytes())?)
         }
     }
 }
@@ -128,12 +128,12 @@ impl Node for File {
     fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
         Self::check_range(offset, buffer.len() as u64)?;
         if self.options.direct {
-            return direct::read(&self.file, offset.bytes(), buffer);
+            return direct::read(&self.handle, offset.bytes(), buffer);
         }
         let mut done = 0;
         while done < buffer.len() {
             let position = offset.bytes() + done as u64;
-            match self.file.read_at(&mut buffer[done..], position) {
+            match self.handle.read_at(&mut buffer[done..], position) {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -185,7 +185,7 @@ impl Node for File {
 
     fn flush(&self) -> Result<()> {
         if self.options.writable && !self.options.no_flush {
-            self.file.sync_data()?;
+            self.handle.sync_data()?;
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Node for File {
 
     fn allocated_bytes(&self) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
-        let blocks = self.file.metadata().ok()?.blocks();
+        let blocks = self.handle.metadata().ok()?.blocks();
         // st_blocks counts 512-byte units whatever the file system's block size.
         blocks.checked_mul(512)
     }
