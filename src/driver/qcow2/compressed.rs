@@ -39,19 +39,18 @@ impl Qcow2 {
             .as_ref()
             .filter(|known| known.descriptor == *descriptor && known.generation == generation)
             .map(|known| Arc::clone(&known.bytes));
-        let bytes = match known {
-            Some(bytes) => bytes,
-            None => {
-                let mut bytes = vec![0; self.geometry.cluster_bytes()];
-                self.inflate_at(descriptor, &mut bytes)?;
-                let bytes = Arc::new(bytes);
-                *self.decompressed.lock() = Some(DecompressedCluster {
-                    descriptor: *descriptor,
-                    generation,
-                    bytes: Arc::clone(&bytes),
-                });
-                bytes
-            }
+        let bytes = if let Some(bytes) = known {
+            bytes
+        } else {
+            let mut bytes = vec![0; self.geometry.cluster_bytes()];
+            self.inflate_at(descriptor, &mut bytes)?;
+            let bytes = Arc::new(bytes);
+            *self.decompressed.lock() = Some(DecompressedCluster {
+                descriptor: *descriptor,
+                generation,
+                bytes: Arc::clone(&bytes),
+            });
+            bytes
         };
         let start = usize::try_from(self.geometry.in_cluster(offset)).unwrap_or(usize::MAX);
         let part = bytes

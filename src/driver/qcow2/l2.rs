@@ -107,16 +107,13 @@ impl Metadata {
                     };
                     (host, rest.iter().enumerate().take_while(follows).count())
                 });
-            let taken = match run {
-                Some((host, count)) => {
-                    let first = self.geometry.host_cluster(host);
-                    self.free_clusters(first, count as u64, reason)?;
-                    count
-                }
-                None => {
-                    self.free_entry(*entry, reason)?;
-                    1
-                }
+            let taken = if let Some((host, count)) = run {
+                let first = self.geometry.host_cluster(host);
+                self.free_clusters(first, count as u64, reason)?;
+                count
+            } else {
+                self.free_entry(*entry, reason)?;
+                1
             };
             rest = rest.get(taken..).unwrap_or_default();
         }

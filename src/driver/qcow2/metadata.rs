@@ -48,6 +48,10 @@ pub enum FreeReason {
 }
 
 /// Tables, header and allocator state. Data I/O happens without it being locked.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches and facts"
+)]
 pub struct Metadata {
     pub(super) file: HostFile,
     pub(super) geometry: Geometry,

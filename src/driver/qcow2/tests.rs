@@ -1,5 +1,6 @@
 //! The driver against the real tools and against a flat vector.
 
+mod crash;
 mod flat_disk;
 mod parallel;
 mod same_layout;

@@ -7,6 +7,9 @@ use super::Dice;
 use crate::node::{Node, Preallocation};
 use Operation::{Compressed, Discard, Truncate, VmState, Write, Zero, ZeroUnmap};
 
+const K: u64 = 1 << 10;
+const M: u64 = 1 << 20;
+
 fn check(options: &str, size: u64, sessions: &[Vec<Operation>]) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("i.qcow2");
@@ -28,7 +31,6 @@ fn chosen_sequences() {
     if !real_tools() {
         return;
     }
-    const K: u64 = 1024;
     let cases: Vec<(&str, u64, Vec<Vec<Operation>>)> = vec![
         ("", 64 << 20, vec![vec![Write(0, 64 * K, 1)]]),
         (
@@ -178,18 +180,33 @@ fn random_case(seed: u64) -> (String, u64, Vec<Vec<Operation>>) {
     let mut zstd = false;
     match dice.roll(6) {
         0 => options += ",compat=0.10",
-        1 => options += &format!(",refcount_bits={}", 1 << dice.roll(7)),
+        1 => {
+            options += [
+                ",refcount_bits=1",
+                ",refcount_bits=2",
+                ",refcount_bits=4",
+                ",refcount_bits=8",
+                ",refcount_bits=32",
+                ",refcount_bits=64",
+            ][usize::try_from(dice.roll(6)).unwrap()]
+        }
         2 => options += ",lazy_refcounts=on",
         3 => {}
         _ => {
-            options += &format!(",compression_type=zstd,refcount_bits={}", 1 << dice.roll(7));
+            options += ",compression_type=zstd";
+            options += [
+                "",
+                ",refcount_bits=1",
+                ",refcount_bits=2",
+                ",refcount_bits=64",
+            ][usize::try_from(dice.roll(4)).unwrap()];
             zstd = true;
         }
     }
     let size = cluster * (20 + dice.roll(180)) + dice.roll(cluster / 512) * 512;
-    let sessions = (0..1 + dice.roll(3))
+    let sessions = (0..=dice.roll(3))
         .map(|_| {
-            (0..1 + dice.roll(8))
+            (0..=dice.roll(8))
                 .map(|_| random_operation(&mut dice, cluster, size, zstd))
                 .collect()
         })
@@ -262,7 +279,6 @@ fn resizes() {
     if !real_tools() {
         return;
     }
-    const M: u64 = 1 << 20;
     let small = "cluster_size=512";
     let written = [Write(0, 300 << 10, 1), Write(700 << 10, 100 << 10, 2)];
     let cases: Vec<(&str, u64, &[Operation], u64)> = vec![
