@@ -21,14 +21,16 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Says a line, unless so much was said that nobody reads it: an image of a few kilobytes can hold
+    /// Says a line (or some), unless so much was said that nobody reads it: an image of a few kilobytes can hold
     /// billions of faults.
-    pub(super) fn say(&mut self, line: &str) {
-        self.said += 1;
-        if self.said <= CHECK_MAX_LINES {
-            (self.sink)(line);
-        } else if self.said == CHECK_MAX_LINES + 1 {
-            (self.sink)("Too many findings: the others are only counted");
+    pub(super) fn say(&mut self, words: &str) {
+        for line in words.split('\n') {
+            self.said += 1;
+            if self.said <= CHECK_MAX_LINES {
+                (self.sink)(line);
+            } else if self.said == CHECK_MAX_LINES + 1 {
+                (self.sink)("Too many findings: the others are only counted");
+            }
         }
     }
 

@@ -19,7 +19,7 @@ fn ours(shop: &Workshop, name: &str) -> (Vec<String>, Result<CheckReport>) {
     };
     let outcome = shop.try_open(name, &options).and_then(|image| {
         let outcome = image.check(Repair::Nothing, &mut |line| {
-            lines.lock().extend(line.split('\n').map(str::to_owned));
+            lines.lock().push(line.to_owned());
         });
         image.close()?;
         outcome
@@ -50,7 +50,8 @@ fn real(shop: &Workshop, name: &str) -> (Vec<String>, Option<Value>) {
     );
     let said = String::from_utf8_lossy(&output.stderr)
         .lines()
-        .filter(|line| !line.starts_with("qemu-img: "))
+        // The words of an error and its hints are the caller's to print.
+        .filter(|line| !line.starts_with("qemu-img: ") && !line.starts_with("You can "))
         .map(str::to_owned)
         .collect();
     (said, serde_json::from_slice(&output.stdout).ok())
@@ -222,6 +223,8 @@ fn snapshot_tables_are_judged_too() {
         (l1, q(0x4_0001).into()),
         (l1, q(0x4_0000).into()),
         (l1, q(0x8000_0000_0000_0000).into()),
+        (L1, q(0x8000_0000_0000_0000).into()),
+        (L1, q(1).into()),
     ];
     for (at, bytes) in cases {
         shop.copy("snapshot", "damaged");
@@ -313,5 +316,5 @@ fn a_bomb_of_tables_ends_soon_and_says_little() {
     assert!(lines.len() as u64 <= crate::base::limits::CHECK_MAX_LINES + 1);
     assert_eq!(report.allocated_clusters, 1 << 24);
     assert_eq!(report.compressed_clusters, 1 << 24);
-    assert!(report.corruptions > 1 << 24, "{report:?}");
+    assert!(report.corruptions > 16_000_000, "{report:?}");
 }

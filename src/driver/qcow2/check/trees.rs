@@ -61,6 +61,11 @@ impl Place<'_> {
     }
 }
 
+/// The table that a check follows: any entry that is not zero has one, if only at offset 0.
+fn followed(entry: L1Entry) -> Option<HostOffset> {
+    (entry != L1Entry::EMPTY).then(|| entry.l2_table().unwrap_or(HostOffset::ZERO))
+}
+
 /// How often each entry's table is there: the number at its first place, 0 at the others.
 ///
 /// Every entry of a huge L1 table may name the same L2 table; it is looked at once.
@@ -68,7 +73,7 @@ fn table_weights(l1: &[L1Entry]) -> Vec<u32> {
     let table = |index: u32| {
         usize::try_from(index)
             .ok()
-            .and_then(|at| l1.get(at)?.l2_table())
+            .and_then(|at| followed(*l1.get(at)?))
     };
     let count = u32::try_from(l1.len()).unwrap_or(u32::MAX);
     let mut order: Vec<u32> = (0..count).filter(|&index| table(index).is_some()).collect();
@@ -102,7 +107,7 @@ pub(super) fn count_tree(
             let entry = entries.get(index).copied().unwrap_or_default();
             let weight = u64::from(weights.get(index).copied().unwrap_or(0));
             let mut kept = Kept::default();
-            let (Some(table), 1..) = (entry.l2_table(), weight) else {
+            let (Some(table), 1..) = (followed(entry), weight) else {
                 return Ok((Fragmentation::default(), kept));
             };
             let bytes = place.read_l2(table)?;
@@ -130,7 +135,7 @@ fn judge_l1_entry(
     counts: &ReferenceCounts,
     lines: &mut Lines<'_>,
 ) {
-    let Some(table) = entry.l2_table() else {
+    let Some(table) = followed(entry) else {
         return;
     };
     if entry.reserved_bits() != 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -31,7 +32,8 @@ struct Segment {
 pub struct ReferenceCounts {
     geometry: Geometry,
     file_bytes: u64,
-    clusters: u64,
+    /// One more than the file has when a reference ends less than a cluster behind it.
+    clusters: AtomicU64,
     segments: Vec<Mutex<Segment>>,
 }
 
@@ -45,18 +47,18 @@ impl ReferenceCounts {
         if clusters > MAX_CLUSTERS {
             return Err(Error::bare(errno::EFBIG));
         }
-        let segments = clusters.div_ceil(SEGMENT);
+        let segments = (clusters + 1).div_ceil(SEGMENT);
         Ok(Self {
             geometry,
             file_bytes,
-            clusters,
+            clusters: AtomicU64::new(clusters),
             segments: (0..segments).map(|_| Mutex::default()).collect(),
         })
     }
 
-    /// Clusters of the file, the last one perhaps not whole.
-    pub const fn clusters(&self) -> u64 {
-        self.clusters
+    /// Clusters of the file, the last one perhaps not whole or behind its end.
+    pub fn clusters(&self) -> u64 {
+        self.clusters.load(Ordering::Relaxed)
     }
 
     /// Counts `weight` references to each cluster that a region touches (qcow2 §13).
@@ -78,6 +80,7 @@ impl ReferenceCounts {
         }
         let first = offset >> self.geometry.cluster_bits();
         let last = (end - 1) >> self.geometry.cluster_bits();
+        self.clusters.fetch_max(last + 1, Ordering::Relaxed);
         self.add_clusters(first, last - first + 1, weight, report);
     }
 
@@ -94,7 +97,7 @@ impl ReferenceCounts {
         weight: u64,
         report: &mut dyn FnMut(Finding, u64),
     ) {
-        let end = first.saturating_add(count).min(self.clusters);
+        let end = first.saturating_add(count).min(self.clusters());
         let mut cluster = first;
         while cluster < end {
             let stop = ((cluster >> SEGMENT_BITS) + 1 << SEGMENT_BITS).min(end);
@@ -174,7 +177,7 @@ impl ReferenceCounts {
     /// No more is counted from here on: reading needs no locks any more.
     pub fn freeze(self) -> FrozenCounts {
         FrozenCounts {
-            clusters: self.clusters,
+            clusters: self.clusters(),
             segments: self.segments.into_iter().map(Mutex::into_inner).collect(),
         }
     }

@@ -15,37 +15,21 @@ pub struct Fragmentation {
     pub compressed: u64,
     /// Of them not behind their predecessor.
     pub fragmented: u64,
-    /// Place of the first cluster that is not compressed.
-    first: Option<u64>,
-    /// Where the next one would continue.
+    /// Where the next cluster would continue; 0 before the first.
     next: u64,
 }
 
 impl Fragmentation {
-    /// Adds a table that follows this one, `weight` times.
+    /// Adds another table, `weight` times. Between tables nothing is a fragment.
     pub const fn append(&mut self, table: &Self, weight: u64) {
-        if weight == 0 {
-            return;
-        }
         self.allocated += table.allocated * weight;
         self.compressed += table.compressed * weight;
         self.fragmented += table.fragmented * weight;
-        let Some(first) = table.first else {
-            return;
-        };
-        // Between the tables, and from one repetition to the next.
-        self.fragmented += (self.next != 0 && self.next != first) as u64;
-        self.fragmented += (table.next != first) as u64 * (weight - 1);
-        self.next = table.next;
     }
 
     const fn note(&mut self, offset: u64, cluster_size: u64) {
         self.allocated += 1;
-        match self.first {
-            None => self.first = Some(offset),
-            Some(_) if self.next != offset => self.fragmented += 1,
-            Some(_) => {}
-        }
+        self.fragmented += (self.next != 0 && self.next != offset) as u64;
         self.next = offset.wrapping_add(cluster_size);
     }
 }
