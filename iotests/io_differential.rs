@@ -31,9 +31,9 @@ impl Pair {
             eprintln!("skipped(no {REAL}): {error}");
             return None;
         }
-        let mask = |pattern| Regex::new(pattern).unwrap();
+        let mask = |pattern| Regex::new(pattern).expect("the test's own set-up");
         Some(Self {
-            directory: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().expect("the test's own set-up"),
             masks: [
                 mask(r"(ops; )\S+(?: sec)? \(.*/sec and .* ops/sec\)"),
                 mask(r"(?m)^(\d+,1,)\d+:[\d:.,]+$"),
@@ -54,22 +54,23 @@ impl Pair {
         let path = self.directory.path();
         let image = path.join("t.img");
         make_image(&image, format);
-        std::fs::write(path.join("all"), (0..=255).collect::<Vec<u8>>()).unwrap();
-        std::fs::write(path.join("input"), input).unwrap();
+        std::fs::write(path.join("all"), (0..=255).collect::<Vec<u8>>())
+            .expect("the test's own set-up");
+        std::fs::write(path.join("input"), input).expect("the test's own set-up");
         let output = Command::new(program)
             .arg0(REAL)
             .args(arguments)
             .current_dir(path)
-            .stdin(std::fs::File::open(path.join("input")).unwrap())
+            .stdin(std::fs::File::open(path.join("input")).expect("the test's own set-up"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .output()
-            .unwrap();
+            .expect("the test's own set-up");
         Outcome {
             status: output.status.to_string().replace(" (core dumped)", ""),
             output: self.masked(&output.stdout),
             errors: self.masked(&output.stderr),
-            image: std::fs::read(image).unwrap(),
+            image: std::fs::read(image).expect("the test's own set-up"),
         }
     }
 
@@ -103,7 +104,7 @@ impl Pair {
 fn make_image(path: &Path, format: &str) {
     let _ = std::fs::remove_file(path);
     if format == "raw" {
-        std::fs::write(path, vec![0; 1 << 20]).unwrap();
+        std::fs::write(path, vec![0; 1 << 20]).expect("the test's own set-up");
         return;
     }
     let made = Command::new("qemu-img")
@@ -111,7 +112,7 @@ fn make_image(path: &Path, format: &str) {
         .arg(path)
         .arg("1M")
         .status()
-        .unwrap();
+        .expect("the test's own set-up");
     assert!(made.success());
 }
 
@@ -180,7 +181,15 @@ fn data_commands_on_qcow() {
 #[test]
 fn layers_and_discards_on_qcow2() {
     let Some(pair) = Pair::new() else { return };
-    let rows: [(&[&str], &[&str]); 8] = [
+    let rows: [(&[&str], &[&str]); 10] = [
+        (
+            &[],
+            &["info", "write -c 1000 512", "write -c 64k 6k", "map"],
+        ),
+        (
+            &[],
+            &["write -c 983040 65536", "write -c 983040 512", "map"],
+        ),
         (
             &[],
             &[
