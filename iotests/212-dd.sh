@@ -14,7 +14,10 @@ quiet io -t unsafe -f "$IMAGE_FORMAT" -c 'write -P 1 0 128k' -c 'write -P 2 128k
 dd_() {
     rm -f out
     img dd -f "$IMAGE_FORMAT" -O "$IMAGE_FORMAT" "if=$IMAGE" of=out "$@"
-    if [ -e out ]; then
+    if [ "$status" -ne 0 ]; then
+        # The real tools may leave an empty file behind.
+        rm -f out
+    elif [ -e out ]; then
         img info -f "$IMAGE_FORMAT" out | grep 'virtual size'
     fi
 }

@@ -58,5 +58,5 @@ quiet img create -u -f "$IMAGE_FORMAT" -b empty -F raw "$IMAGE" 64k
 io_commands "$IMAGE" 'read -P 0 0 64k'
 quiet img create -u -f "$IMAGE_FORMAT" -b base.raw -F qcow2 "$IMAGE" 64k
 io_commands "$IMAGE" 'read 0 512'
-quiet img create -u -f "$IMAGE_FORMAT" -b base.raw -F nonsense "$IMAGE" 64k
-io_commands "$IMAGE" 'read 0 512'
+rm "$IMAGE"
+img create -u -f "$IMAGE_FORMAT" -b base.raw -F nonsense "$IMAGE" 64k

@@ -22,6 +22,7 @@ impl File {
     /// Gives a range back to the file system; without holes nothing happens.
     pub(super) fn punch_hole(&self, offset: GuestOffset, length: u64) -> Result<()> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let _shared = self.content.read();
         match fallocate(self.host(), flags, offset.bytes(), length) {
             Ok(()) => Ok(()),
             Err(error) if unsupported(error) => Ok(()),
@@ -37,7 +38,25 @@ impl File {
         may_unmap: bool,
     ) -> Result<bool> {
         let end = offset.plus(length)?.bytes();
-        let file_length = self.current_length()?;
+        if self.regular && end > self.current_length()? {
+            let _alone = self.content.write();
+            // Others may have made the file longer: the length that counts is read again.
+            self.zero_range_of(offset, length, may_unmap, self.current_length()?)
+        } else {
+            let _shared = self.content.read();
+            self.zero_range_of(offset, length, may_unmap, end)
+        }
+    }
+
+    /// `file_length` may be any number from `offset + length` on when the range is inside the file.
+    fn zero_range_of(
+        &self,
+        offset: GuestOffset,
+        length: u64,
+        may_unmap: bool,
+        file_length: u64,
+    ) -> Result<bool> {
+        let end = offset.plus(length)?.bytes();
         if may_unmap {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             if fallocate(self.host(), flags, offset.bytes(), length).is_ok() {

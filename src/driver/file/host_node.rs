@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::AtomicBool;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::{FileOptions, Locking, direct};
 use crate::base::error::errno;
@@ -20,6 +20,9 @@ pub struct File {
     pub(super) locks: Mutex<Access>,
     /// The file system answered once that it can't zero ranges: it is not asked again.
     pub(super) no_zero_range: AtomicBool,
+    /// Held exclusively by what sets the length from a length that it read, and by what reads a block to write a part
+    /// of it; shared by all other writes. Else one of two would undo what the other wrote.
+    pub(super) content: RwLock<()>,
 }
 
 impl File {
@@ -99,8 +102,13 @@ impl File {
     }
 
     fn write_bytes(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        if self.options.direct && !direct::whole_blocks(offset.bytes(), data.len()) {
+            let _alone = self.content.write();
+            return direct::write(&self.handle, self.current_length()?, offset.bytes(), data);
+        }
+        let _shared = self.content.read();
         if self.options.direct {
-            direct::write(&self.handle, self.current_length()?, offset.bytes(), data)
+            direct::write_whole_blocks(&self.handle, offset.bytes(), data)
         } else {
             Ok(self.handle.write_all_at(data, offset.bytes())?)
         }
@@ -198,7 +206,10 @@ impl Node for File {
             used: Permissions::RESIZE,
             ..Access::default()
         };
-        self.with_locks(more, || self.set_length(length, preallocation))
+        self.with_locks(more, || {
+            let _alone = self.content.write();
+            self.set_length(length, preallocation)
+        })
     }
 
     fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {

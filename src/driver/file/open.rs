@@ -87,6 +87,7 @@ impl File {
             regular: kind.is_file(),
             locks: Mutex::new(Access::default()),
             no_zero_range: std::sync::atomic::AtomicBool::new(false),
+            content: parking_lot::RwLock::new(()),
         })
     }
 }

@@ -149,3 +149,58 @@ fn failures_have_the_real_words() {
         "Operation not permitted"
     );
 }
+
+/// Writers that make the file longer side by side: none may cut off what another wrote.
+fn growing_side_by_side(direct: bool) {
+    const PIECE: u64 = 3 * 512;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f");
+    let options = FileOptions {
+        direct,
+        ..options()
+    };
+    let Ok(file) = File::open(path.to_str().unwrap(), options) else {
+        eprintln!("skipped(no O_DIRECT here)");
+        return;
+    };
+    for round in 0..60 {
+        file.resize(0, Preallocation::Off).unwrap();
+        std::thread::scope(|scope| {
+            for worker in 0..4_u64 {
+                let file = &file;
+                scope.spawn(move || {
+                    for step in 0..8 {
+                        let offset = at((step * 4 + worker) * PIECE);
+                        let length = usize::try_from(PIECE).unwrap();
+                        match worker {
+                            0 => file.write_zeroes(offset, PIECE, ZeroFlags::empty()),
+                            1 => file.write_zeroes(offset, PIECE, ZeroFlags::MAY_UNMAP),
+                            _ => file.write_at(offset, &vec![7; length]),
+                        }
+                        .unwrap();
+                    }
+                });
+            }
+        });
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len() as u64, 32 * PIECE, "round {round}");
+        for (index, byte) in bytes.iter().enumerate() {
+            let worker = index as u64 / PIECE % 4;
+            assert_eq!(
+                *byte,
+                if worker < 2 { 0 } else { 7 },
+                "round {round} byte {index}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nobody_cuts_off_what_another_wrote() {
+    growing_side_by_side(false);
+}
+
+#[test]
+fn nobody_cuts_off_what_another_wrote_past_the_page_cache() {
+    growing_side_by_side(true);
+}
