@@ -34,6 +34,17 @@ impl Metadata {
         self.file.write_at(HostOffset::new(REFCOUNT_TABLE), &bytes)
     }
 
+    /// Writes the places of the L1 table and the refcount table at once.
+    pub(super) fn write_l1_and_refcount_table_places(&mut self) -> Result<()> {
+        let header = &self.header;
+        let mut bytes = [0; 24];
+        bytes[..4].copy_from_slice(&header.l1_entries.to_be_bytes());
+        bytes[4..12].copy_from_slice(&header.l1_offset.bytes().to_be_bytes());
+        bytes[12..20].copy_from_slice(&header.refcount_table_offset.bytes().to_be_bytes());
+        bytes[20..].copy_from_slice(&header.refcount_table_clusters.to_be_bytes());
+        self.file.write_at(HostOffset::new(L1_ENTRIES), &bytes)
+    }
+
     /// Writes `nb_snapshots` and `snapshots_offset`.
     pub(super) fn write_snapshots_place(&mut self) -> Result<()> {
         let mut bytes = [0; 12];

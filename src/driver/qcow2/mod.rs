@@ -13,6 +13,7 @@ mod image;
 mod info;
 mod l1;
 mod l2;
+mod make_empty;
 mod metadata;
 mod node;
 mod open;

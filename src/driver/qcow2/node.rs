@@ -121,6 +121,10 @@ impl Node for Qcow2 {
         self.change_backing(reference)
     }
 
+    fn make_empty(&self) -> Result<()> {
+        self.empty_image()
+    }
+
     fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         self.list_snapshots()
     }
