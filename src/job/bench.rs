@@ -71,7 +71,7 @@ fn work(node: &SharedNode, bench: &Bench, length: u64, next: &Mutex<Next>) -> Re
             next.offset = offset.saturating_add(bench.step) % length;
             let flush = bench
                 .flush_interval
-                .is_some_and(|interval| next.sent % interval == 0);
+                .is_some_and(|interval| next.sent.is_multiple_of(interval));
             (GuestOffset::new(offset), flush)
         };
         if bench.write {

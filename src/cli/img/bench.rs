@@ -108,15 +108,15 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
 
 fn introduction(bench: &Bench, depth: u64) -> String {
     let verb = if bench.write { "write" } else { "read" };
-    let mut text = format!(
+    let flushes = match bench.flush_interval {
+        Some(interval) => format!("Sending flush every {interval} requests\n"),
+        None => String::new(),
+    };
+    format!(
         "Sending {} {verb} requests, {} bytes each, {depth} in parallel (starting at offset {}, \
-         step size {})\n",
+         step size {})\n{flushes}",
         bench.count, bench.size, bench.offset, bench.step
-    );
-    if let Some(interval) = bench.flush_interval {
-        text.push_str(&format!("Sending flush every {interval} requests\n"));
-    }
-    text
+    )
 }
 
 impl Options {

@@ -51,14 +51,14 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
             action => options.actions.push(action),
         }
     }
-    let operands = given.into_operands();
-    let [name, bitmap] = operands.as_slice() else {
-        return Err(Failure::words("Expecting filename and bitmap name"));
-    };
     let Some(first) = options.actions.first() else {
         return Err(Failure::words(
             "Need at least one of --add, --remove, --clear, --enable, --disable, or --merge",
         ));
+    };
+    let operands = given.into_operands();
+    let [name, bitmap] = operands.as_slice() else {
+        return Err(Failure::words("Expecting filename and bitmap name"));
     };
     options.refuse_contradictions()?;
     let environment = session.environment();

@@ -35,7 +35,7 @@ const CHOICES: &[Choice] = &[
 struct Options {
     image: ImageOptions,
     target_format: Option<String>,
-    target_options: FormatOptions,
+    creation: FormatOptions,
     snapshot: Option<String>,
     size: Option<u64>,
     output: OutputFormat,
@@ -71,7 +71,7 @@ fn parse(session: &mut Session, arguments: Vec<String>) -> Result<Options, Failu
         };
         match option.key {
             "target-format" => options.target_format = Some(option.value),
-            "options" => options.target_options.add(&option.value)?,
+            "options" => options.creation.add(&option.value)?,
             "snapshot" => {
                 snapshot::check(session, &option.value)?;
                 options.snapshot = Some(option.value);
@@ -127,7 +127,7 @@ fn measure(
     environment: &Environment,
 ) -> Result<Sizes, Failure> {
     let format = options.target_format.as_deref().unwrap_or("raw");
-    let tree = parse_options(options.target_options.text(), None).tree;
+    let tree = parse_options(options.creation.text(), None).tree;
     let target = Target::parse(session, format, tree, environment)?;
     let size = match (options.size, source) {
         (Some(size), _) => size,

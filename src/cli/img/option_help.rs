@@ -47,5 +47,5 @@ pub fn not_amendable(format: &str) -> Failure {
 }
 
 fn lines(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.join("\n") + "\n"
 }
