@@ -118,7 +118,7 @@ fn apply(node: &dyn Node, name: &str) -> Result<(), Error> {
         if error.errno() == errno::ENOTSUP && error.is_bare() {
             Error::unsupported("Block driver does not support snapshots")
         } else {
-            error
+            error.prefixed("Failed to load snapshot: ")
         }
     })
 }
