@@ -11,7 +11,7 @@ use crate::crypto::secret::Secret;
 use crate::driver::luks::create_options::LuksCreateOptions;
 use crate::driver::memory::Memory;
 use crate::format::qcow2::header::CompressionType;
-use crate::node::{HostFile, Node, Preallocation, ZeroFlags};
+use crate::node::{HostFile, Node, Preallocation, SnapshotRequest, ZeroFlags};
 
 struct Case {
     options: Qcow2CreateOptions,
@@ -82,8 +82,43 @@ fn open(memory: &Arc<Memory>, case: &Case) -> Arc<Qcow2> {
     image
 }
 
+/// The disk, and what each snapshot holds.
+struct Flat {
+    disk: Vec<u8>,
+    snapshots: Vec<(String, Vec<u8>)>,
+    taken: u64,
+}
+
+impl Flat {
+    /// Takes, applies or deletes a snapshot on both.
+    fn snapshot_step(&mut self, dice: &mut Dice, image: &Qcow2) {
+        let some = usize::try_from(dice.roll(self.snapshots.len().max(1) as u64)).unwrap();
+        match (dice.roll(3), self.snapshots.get(some)) {
+            (1, Some((name, disk))) => {
+                image.snapshot_apply(name).unwrap();
+                self.disk.clone_from(disk);
+            }
+            (2, Some((name, _))) => {
+                image.snapshot_delete(None, Some(name)).unwrap();
+                self.snapshots.remove(some);
+            }
+            _ => {
+                self.taken += 1;
+                let name = format!("snapshot {}", self.taken);
+                let request = SnapshotRequest {
+                    name: name.clone(),
+                    ..SnapshotRequest::default()
+                };
+                image.snapshot_create(&request).unwrap();
+                self.snapshots.push((name, self.disk.clone()));
+            }
+        }
+    }
+}
+
 /// One operation on both; discards that leave the content undefined are not in here.
-fn step(dice: &mut Dice, image: &Qcow2, flat: &mut Vec<u8>, case: &Case) {
+fn step(dice: &mut Dice, image: &Qcow2, both: &mut Flat, case: &Case) {
+    let flat = &mut both.disk;
     let size = flat.len() as u64;
     let cluster = case.options.cluster_size;
     let grain = [1, 512, cluster][usize::try_from(dice.roll(3)).unwrap()];
@@ -134,10 +169,15 @@ fn step(dice: &mut Dice, image: &Qcow2, flat: &mut Vec<u8>, case: &Case) {
             image.read_at(guest, &mut data).unwrap();
             assert!(data == flat[range], "read {offset}+{length}");
         }
-        6 if dice.roll(4) == 0 => {
+        // Resizing a version 2 image with snapshots is refused.
+        6 if dice.roll(4) == 0 && case.options.version >= 3 => {
             let grown = size + dice.roll(cluster * 4) / 512 * 512;
             image.resize(grown, Preallocation::Off).unwrap();
             flat.resize(usize::try_from(grown).unwrap(), 0);
+        }
+        // With one bit there is no count for a snapshot; with two, a few generations fit.
+        7 if dice.roll(2) == 0 && case.options.refcount_bits >= 8 => {
+            both.snapshot_step(dice, image)
         }
         _ => {
             let data = noise(dice, length);
@@ -147,7 +187,7 @@ fn step(dice: &mut Dice, image: &Qcow2, flat: &mut Vec<u8>, case: &Case) {
     }
 }
 
-fn real_tool_agrees(memory: &Memory, flat: &[u8], case: &Case) {
+fn real_tool_agrees(memory: &Memory, flat: &Flat, case: &Case) {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("i.qcow2"), memory.snapshot()).unwrap();
@@ -168,9 +208,24 @@ fn real_tool_agrees(memory: &Memory, flat: &[u8], case: &Case) {
     );
     assert!(converted, "{said}");
     assert!(
-        std::fs::read(&raw).unwrap() == flat,
+        std::fs::read(&raw).unwrap() == flat.disk,
         "the real tool reads other bytes"
     );
+    if let Some((name, disk)) = flat.snapshots.last() {
+        let arguments = [
+            &["convert", "-l", name],
+            &object[..],
+            &["-O", "raw", &image, &raw],
+        ];
+        let (converted, said) = tool("qemu-img", &arguments.concat());
+        assert!(converted, "{said}");
+        let read = std::fs::read(&raw).unwrap();
+        let common = read.len().min(disk.len());
+        assert!(
+            read[..common] == disk[..common],
+            "the real tool reads another snapshot"
+        );
+    }
 }
 
 fn run(seed: u64, with_real_tools: bool) {
@@ -186,8 +241,13 @@ fn run(seed: u64, with_real_tools: bool) {
         Ok(secret())
     })
     .unwrap();
-    let mut flat = case.backing.clone().unwrap_or_default();
-    flat.resize(usize::try_from(case.options.size).unwrap(), 0);
+    let mut disk = case.backing.clone().unwrap_or_default();
+    disk.resize(usize::try_from(case.options.size).unwrap(), 0);
+    let mut flat = Flat {
+        disk,
+        snapshots: Vec::new(),
+        taken: 0,
+    };
     // Past the backing file's end there are zeros; a fresh LUKS or AES cluster reads as the backing does, too.
     for _ in 0..2 {
         let image = open(&memory, &case);
@@ -197,9 +257,9 @@ fn run(seed: u64, with_real_tools: bool) {
         image.close().unwrap();
     }
     let image = open(&memory, &case);
-    let mut all = vec![0; flat.len()];
+    let mut all = vec![0; flat.disk.len()];
     image.read_at(GuestOffset::ZERO, &mut all).unwrap();
-    assert!(all == flat, "content differs");
+    assert!(all == flat.disk, "content differs");
     image.close().unwrap();
     if with_real_tools {
         real_tool_agrees(&memory, &flat, &case);
