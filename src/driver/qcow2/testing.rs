@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Qcow2, Qcow2OpenOptions};
 use crate::base::{GuestOffset, Result};
 use crate::driver::memory::Memory;
-use crate::node::{HostFile, Node, Preallocation, ZeroFlags};
+use crate::node::{HostFile, Node, Preallocation, SnapshotRequest, ZeroFlags};
 
 /// One operation on an open image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,16 @@ pub(super) enum Operation {
     VmState(u64, u64, u8),
     Flush,
     Truncate(u64),
+    /// Alone in its session: `qemu-img snapshot`.
+    Snapshot(SnapshotStep),
+}
+
+/// What is done with snapshots, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SnapshotStep {
+    Create(u64),
+    Apply(u64),
+    Delete(u64),
 }
 
 impl Operation {
@@ -39,6 +49,11 @@ impl Operation {
             }
             Self::Flush => "flush".to_owned(),
             Self::Truncate(length) => format!("truncate {length}"),
+            Self::Snapshot(step) => match step {
+                SnapshotStep::Create(number) => format!("-c s{number}"),
+                SnapshotStep::Apply(number) => format!("-a s{number}"),
+                SnapshotStep::Delete(number) => format!("-d s{number}"),
+            },
         }
     }
 
@@ -63,6 +78,16 @@ impl Operation {
             }
             Self::Flush => node.flush(),
             Self::Truncate(length) => node.resize(length, Preallocation::Off),
+            Self::Snapshot(step) => match step {
+                SnapshotStep::Create(number) => node.snapshot_create(&SnapshotRequest {
+                    name: format!("s{number}"),
+                    ..SnapshotRequest::default()
+                }),
+                SnapshotStep::Apply(number) => node.snapshot_apply(&format!("s{number}")),
+                SnapshotStep::Delete(number) => {
+                    node.snapshot_delete(None, Some(&format!("s{number}")))
+                }
+            },
         }
     }
 }
@@ -101,6 +126,14 @@ pub(super) fn create(path: &Path, options: &str, size: u64) {
 pub(super) fn run_real(path: &Path, sessions: &[Vec<Operation>]) -> String {
     let mut said = String::new();
     for session in sessions {
+        if let [Operation::Snapshot(_)] = session[..] {
+            let command = session[0].command();
+            let mut arguments = vec!["snapshot"];
+            arguments.extend(command.split(' '));
+            arguments.push(path.to_str().unwrap());
+            said += &tool("qemu-img", &arguments).1;
+            continue;
+        }
         let mut command = Command::new("qemu-io");
         for operation in session {
             command.args(["-c", &operation.command()]);
