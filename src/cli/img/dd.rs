@@ -6,6 +6,7 @@ use super::images::{self, Operand};
 use super::session::{ImageOptions, Session};
 use crate::base::Error;
 use crate::base::size::{parse_argument, parse_argument_within};
+use crate::graph::create::tables::create_options;
 use crate::graph::{
     CacheMode, CreateRequest, Environment, ImageArgument, OpenFlags, OptionTree, create, open,
 };
@@ -23,8 +24,6 @@ const CHOICES: &[Choice] = &[
     Choice::flag('U', "force-share"),
 ];
 
-/// Formats that can be made here.
-const FORMATS: &[&str] = &["luks", "qcow", "qcow2", "raw"];
 /// Block size when none is given.
 const BLOCK_DEFAULT: u64 = 512;
 
@@ -113,7 +112,7 @@ fn copy(
     environment: &Environment,
 ) -> Result<(), Failure> {
     let format = &options.output_format;
-    if !FORMATS.contains(&format.as_str()) {
+    if create_options(format).is_none() {
         return Err(Failure::words("Unknown file format"));
     }
     // The count is one of blocks from the start of the input: what is skipped counts.

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::session::Session;
 use crate::graph::OptionTree;
+use crate::graph::create::tables::{create_options, format_options, help_lines};
 use crate::graph::options::parse_options;
 
 /// What `-o` gave so far.
@@ -36,6 +37,11 @@ impl FormatOptions {
         &self.text
     }
 
+    /// True when the list asks for help.
+    pub fn asks_for_help(&self) -> bool {
+        parse_options(&self.text, None).help
+    }
+
     /// The options; `None` when the list asks for help. Deprecated forms are warned about.
     pub fn parse(&self, session: &Session) -> Option<OptionTree> {
         let parsed = parse_options(&self.text, None);
@@ -47,4 +53,20 @@ impl FormatOptions {
         }
         Some(parsed.tree)
     }
+}
+
+/// `-o help`: the format's options, with a target also those of the file below it.
+pub fn help(format: &str, with_target: bool) -> Result<String, Failure> {
+    let unknown = || Failure::words(format!("Unknown file format '{format}'"));
+    if with_target {
+        let lines = help_lines(&create_options(format).ok_or_else(unknown)?);
+        return Ok(format!("Supported options:\n{}\n", lines.join("\n")));
+    }
+    let lines = help_lines(format_options(format).ok_or_else(unknown)?);
+    Ok(format!(
+        "Supported {format} options:\n{}\n\n\
+         The protocol level may support further options.\n\
+         Specify the target filename to include those options.\n",
+        lines.join("\n")
+    ))
 }

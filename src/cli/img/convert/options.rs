@@ -2,7 +2,7 @@
 
 use super::super::arguments::{Choice, Given};
 use super::super::failure::Failure;
-use super::super::format_options::FormatOptions;
+use super::super::format_options::{self, FormatOptions};
 use super::super::images;
 use super::super::session::Session;
 use crate::base::size::{parse_argument, parse_argument_within};
@@ -123,6 +123,11 @@ impl Options {
         }
         let mut operands = given.into_operands();
         options.refuse_contradictions()?;
+        if options.target_options.asks_for_help() {
+            let format = options.target_format.as_deref().unwrap_or("raw");
+            session.print(&format_options::help(format, !operands.is_empty())?);
+            return Err(Failure::Said(0));
+        }
         options.target = operands.pop().unwrap_or_default();
         if operands.is_empty() {
             return Err(Failure::words("Must specify image file name"));

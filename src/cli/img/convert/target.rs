@@ -7,8 +7,9 @@ use super::super::images::{self, Operand};
 use super::super::session::Session;
 use super::options::Options;
 use crate::base::{Error, GuestOffset};
+use crate::graph::create::{self, tables::create_options};
 use crate::graph::{
-    CacheMode, CreateRequest, Environment, ImageArgument, OpenFlags, OptionTree, create, open,
+    CacheMode, CreateRequest, Environment, ImageArgument, OpenFlags, OptionTree, open,
 };
 use crate::job::convert::Unwritten;
 use crate::job::sources::Sources;
@@ -18,8 +19,6 @@ use crate::node::SharedNode;
 const COMPRESSIBLE: &[&str] = &["qcow", "qcow2"];
 /// Formats that can lie on a backing file.
 const OVERLAYS: &[&str] = &["qcow", "qcow2"];
-/// Formats that can be made here.
-const FORMATS: &[&str] = &["luks", "qcow", "qcow2", "raw"];
 
 /// Makes the target unless told not to, and opens it; tells what it holds before anything is written.
 pub(super) fn prepare(
@@ -31,7 +30,7 @@ pub(super) fn prepare(
     let created = if options.no_create {
         None
     } else {
-        Some(creation(session, options, nodes)?)
+        Some(creation(session, options, environment, nodes)?)
     };
     if options.backing.is_some() && nodes.len() > 1 {
         return Err(Failure::words(
@@ -65,10 +64,12 @@ pub(super) fn prepare(
         };
         return Ok((node, unwritten));
     };
-    create(&request, environment).map_err(|error| {
-        let (name, format) = (&request.filename, &request.format);
-        error.prefixed(format!("{name}: error while converting {format}: "))
-    })?;
+    create::prepare(&request, environment)
+        .and_then(|prepared| prepared.create(environment))
+        .map_err(|error| {
+            let (name, format) = (&request.filename, &request.format);
+            error.prefixed(format!("{name}: error while converting {format}: "))
+        })?;
     let encrypted = is_encrypted(&request.options) || request.format == "luks";
     let image = ImageArgument::Created {
         options: run_time_options(&request.options),
@@ -92,28 +93,36 @@ fn uncompressible() -> Failure {
 fn creation(
     session: &Session,
     options: &Options,
+    environment: &Environment,
     nodes: &[SharedNode],
 ) -> Result<CreateRequest, Failure> {
     let format = target_format(options);
-    if !FORMATS.contains(&format) {
+    if create_options(format).is_none() {
         return Err(Failure::words(format!("Unknown file format '{format}'")));
     }
-    let Some(mut tree) = options.target_options.parse(session) else {
-        return Err(Failure::words("-o help is answered before"));
+    let mut tree = options.target_options.parse(session).unwrap_or_default();
+    let request = CreateRequest {
+        format: format.to_owned(),
+        filename: options.target.clone(),
+        unsafe_backing: true,
+        ..CreateRequest::default()
     };
+    refuse_malformed(&request, &tree, environment)?;
     tree.set("size", Sources::join(nodes)?.length());
-    for (name, value) in [
-        ("backing_file", &options.backing),
-        ("backing_fmt", &options.backing_format),
-    ] {
-        if let Some(value) = value {
-            if !OVERLAYS.contains(&format) && name == "backing_file" {
-                return Err(Failure::words(format!(
-                    "Backing file not supported for file format '{format}'"
-                )));
-            }
-            tree.set(name, value.as_str());
+    if let Some(backing) = &options.backing {
+        if !OVERLAYS.contains(&format) {
+            return Err(Failure::words(format!(
+                "Backing file not supported for file format '{format}'"
+            )));
         }
+        tree.set("backing_file", backing.as_str());
+    }
+    if let Some(format) = &options.backing_format {
+        tree.set("backing_fmt", format.as_str());
+    }
+    if tree.lookup("backing_file").is_some_and(|name| name == "") {
+        tree.take("backing_file");
+        tree.take("backing_fmt");
     }
     if tree.lookup("backing_file").is_some() && tree.lookup("backing_fmt").is_none() {
         return Err(Failure::words(
@@ -124,12 +133,29 @@ fn creation(
         refuse_compression(format, &tree)?;
     }
     Ok(CreateRequest {
-        format: format.to_owned(),
-        filename: options.target.clone(),
         options: tree,
-        unsafe_backing: true,
-        ..CreateRequest::default()
+        ..request
     })
+}
+
+/// Unknown options and values of the wrong kind are refused before anything else is looked at.
+fn refuse_malformed(
+    request: &CreateRequest,
+    tree: &OptionTree,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let mut alone = tree.clone();
+    alone.take("backing_file");
+    alone.take("backing_fmt");
+    if alone.lookup("size").is_none() {
+        alone.set("size", 0);
+    }
+    let request = CreateRequest {
+        options: alone,
+        ..request.clone()
+    };
+    create::prepare(&request, environment)?;
+    Ok(())
 }
 
 fn refuse_compression(format: &str, tree: &OptionTree) -> Result<(), Failure> {
