@@ -1,6 +1,6 @@
 //! How jobs tell how far they are.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use parking_lot::Mutex;
 
 /// Somebody who wants to know how far a job is; called from its worker threads.
 pub trait Progress: Sync {
@@ -28,7 +28,8 @@ impl Progress for Silent {
 /// A counter that parallel workers share.
 pub struct Meter<'a> {
     listener: &'a dyn Progress,
-    done: AtomicU64,
+    /// Held while the listener is told, so that it hears of growing numbers only.
+    done: Mutex<u64>,
     total: u64,
 }
 
@@ -42,14 +43,15 @@ impl<'a> Meter<'a> {
     pub fn starting_at(listener: &'a dyn Progress, done: u64, total: u64) -> Self {
         Self {
             listener,
-            done: AtomicU64::new(done),
+            done: Mutex::new(done),
             total,
         }
     }
 
     /// `units` more are done.
     pub fn advance(&self, units: u64) {
-        let done = self.done.fetch_add(units, Ordering::Relaxed) + units;
-        self.listener.report(done.min(self.total), self.total);
+        let mut done = self.done.lock();
+        *done += units;
+        self.listener.report((*done).min(self.total), self.total);
     }
 }

@@ -71,30 +71,58 @@ pub fn run(rebase: &Rebase<'_>) -> Result<(), Failure> {
         cluster,
         length,
     };
-    let meter = Meter::new(rebase.progress, length);
+    let shared = shared_layer(rebase);
+    let step = length.clamp(1, CHUNK);
+    let meter = Meter::new(rebase.progress, length / step);
     let mut buffers = Buffers::default();
     let mut position = 0;
     while position < length {
-        let extent = rebase
-            .top
-            .extent(GuestOffset::new(position), length - position)
-            .and_then(|extent| {
-                if extent.length == 0 {
-                    Err(Error::eio())
-                } else {
-                    Ok(extent)
-                }
-            })
+        let (allocated, run) = status(rebase.top, shared.as_ref(), position, length - position)
             .map_err(at(Step::Status, position))?;
-        let mut end = position + extent.length.min(length - position);
-        if !extent.allocated {
-            end = end.min((position - position % CHUNK).saturating_add(CHUNK.max(cluster)));
+        let mut end = position + run;
+        if !allocated {
+            end = end.min(position.saturating_add(CHUNK.max(cluster)));
             work.range(position, end, &mut buffers)?;
+            meter.advance(1);
         }
-        meter.advance(end - position);
         position = end;
     }
     Ok(())
+}
+
+/// The layer of the old chain that the new backing file is: what lies from there on stays the same.
+fn shared_layer(rebase: &Rebase<'_>) -> Option<SharedNode> {
+    let wanted = rebase.new_backing?.filename();
+    let mut layer = rebase.top.backing();
+    while let Some(node) = layer {
+        if node.filename() == wanted {
+            return Some(node);
+        }
+        layer = node.backing();
+    }
+    None
+}
+
+/// Whether a range needs no look, because the layer holds it itself or shares what lies below; and its length.
+fn status(
+    top: &SharedNode,
+    shared: Option<&SharedNode>,
+    position: u64,
+    length: u64,
+) -> Result<(bool, u64)> {
+    let offset = GuestOffset::new(position);
+    let own = top.extent(offset, length)?;
+    if own.length == 0 {
+        return Err(Error::eio());
+    }
+    if own.allocated || shared.is_none() {
+        return Ok((own.allocated, own.length.min(length)));
+    }
+    let above = extent_above(top, shared, offset, own.length.min(length))?.extent;
+    if above.length == 0 {
+        return Err(Error::eio());
+    }
+    Ok((!above.allocated, above.length))
 }
 
 /// A backing node, or nothing; zeros behind its end.
@@ -122,30 +150,18 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The node that stores `position..end` whole, when it is one; `None` where nothing does or several do.
-    fn owner(&self, position: u64, end: u64) -> Result<Owner> {
+    /// True when the range is known to read as zeros.
+    fn is_zero(&self, position: u64, end: u64) -> Result<bool> {
         let Some(node) = self.node else {
-            return Ok(Owner::Zeroes);
+            return Ok(true);
         };
         if position >= self.length {
-            return Ok(Owner::Zeroes);
+            return Ok(true);
         }
         let wanted = end.min(self.length) - position;
-        let found = extent_above(node, None, GuestOffset::new(position), wanted)?;
-        if found.extent.length < end - position {
-            return Ok(Owner::Mixed);
-        }
-        if found.extent.zero {
-            return Ok(Owner::Zeroes);
-        }
-        Ok(Owner::Node(found.node))
+        let extent = extent_above(node, None, GuestOffset::new(position), wanted)?.extent;
+        Ok(extent.zero && extent.length >= wanted)
     }
-}
-
-enum Owner {
-    Zeroes,
-    Node(SharedNode),
-    Mixed,
 }
 
 #[derive(Default)]
@@ -172,19 +188,17 @@ impl Work<'_> {
                 error,
             }
         };
-        let old = self
+        let old_is_zero = self
             .old
-            .owner(position, end)
+            .is_zero(position, end)
             .map_err(fail(Step::ReadingOld))?;
-        let new = self
-            .new
-            .owner(position, end)
-            .map_err(fail(Step::ReadingNew))?;
-        match (old, new) {
-            (Owner::Zeroes, Owner::Zeroes) => return Ok(()),
-            // One file below both: the chains share a base.
-            (Owner::Node(old), Owner::Node(new)) if SharedNode::ptr_eq(&old, &new) => return Ok(()),
-            _ => {}
+        if old_is_zero
+            && self
+                .new
+                .is_zero(position, end)
+                .map_err(fail(Step::ReadingNew))?
+        {
+            return Ok(());
         }
         let wanted = usize::try_from(end - position).unwrap_or(usize::MAX);
         self.old

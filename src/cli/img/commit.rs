@@ -87,6 +87,8 @@ fn open_and_commit(
     };
     let flags = OpenFlags {
         writable: true,
+        // What becomes zero gives its space back.
+        discard_unmap: true,
         cache,
         ..OpenFlags::default()
     };

@@ -56,7 +56,7 @@ fn convert(
     progress: &Printer,
 ) -> Result<(), Failure> {
     snapshot::load(options, nodes)?;
-    let (target, unwritten) = target::prepare(session, options, environment, nodes)?;
+    let (target, unwritten) = target::prepare(options, environment, nodes)?;
     let result = copy(session, options, nodes, &target, unwritten, progress);
     let closed = target.close();
     result?;
@@ -90,7 +90,8 @@ fn copy(
         }
     };
     let settings = Settings {
-        workers: options.workers,
+        // What salvaging says comes in the order of the disk.
+        workers: if options.salvage { 1 } else { options.workers },
         zeroes: convert::Zeroes::from_sparse_size(options.sparse_size),
         compressed_cluster,
         out_of_order: options.out_of_order,

@@ -1,9 +1,7 @@
 //! `-o`: several lists of options that become one tree.
 
 use super::failure::Failure;
-use super::session::Session;
 use crate::graph::OptionTree;
-use crate::graph::create::tables::{create_options, format_options, help_lines};
 use crate::graph::options::parse_options;
 
 /// What `-o` gave so far.
@@ -42,31 +40,8 @@ impl FormatOptions {
         parse_options(&self.text, None).help
     }
 
-    /// The options; `None` when the list asks for help. Deprecated forms are warned about.
-    pub fn parse(&self, session: &Session) -> Option<OptionTree> {
-        let parsed = parse_options(&self.text, None);
-        if parsed.help {
-            return None;
-        }
-        for warning in &parsed.warnings {
-            session.say(warning);
-        }
-        Some(parsed.tree)
+    /// The options. Short forms are not warned about here, unlike everywhere else.
+    pub fn parse(&self) -> OptionTree {
+        parse_options(&self.text, None).tree
     }
-}
-
-/// `-o help`: the format's options, with a target also those of the file below it.
-pub fn help(format: &str, with_target: bool) -> Result<String, Failure> {
-    let unknown = || Failure::words(format!("Unknown file format '{format}'"));
-    if with_target {
-        let lines = help_lines(&create_options(format).ok_or_else(unknown)?);
-        return Ok(format!("Supported options:\n{}\n", lines.join("\n")));
-    }
-    let lines = help_lines(format_options(format).ok_or_else(unknown)?);
-    Ok(format!(
-        "Supported {format} options:\n{}\n\n\
-         The protocol level may support further options.\n\
-         Specify the target filename to include those options.\n",
-        lines.join("\n")
-    ))
 }

@@ -108,7 +108,11 @@ impl<'a> Plan<'a> {
             return self.run_of_chunks();
         }
         let (content, mut end) = self.extent_from(self.position)?;
-        let chunk_end = self.position - self.position % self.chunk + self.chunk;
+        let mut chunk_end = self.position - self.position % self.chunk + self.chunk;
+        if self.conversion.settings.salvage {
+            // Each sector without a status is tried on its own.
+            chunk_end = end;
+        }
         while end < chunk_end.min(self.sources.length()) {
             let (next, next_end) = self.extent_from(end)?;
             if next != content {

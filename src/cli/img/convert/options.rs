@@ -2,8 +2,9 @@
 
 use super::super::arguments::{Choice, Given};
 use super::super::failure::Failure;
-use super::super::format_options::{self, FormatOptions};
+use super::super::format_options::FormatOptions;
 use super::super::images;
+use super::super::option_help;
 use super::super::session::Session;
 use crate::base::size::{parse_argument, parse_argument_within};
 use crate::graph::CacheMode;
@@ -125,7 +126,7 @@ impl Options {
         options.refuse_contradictions()?;
         if options.target_options.asks_for_help() {
             let format = options.target_format.as_deref().unwrap_or("raw");
-            session.print(&format_options::help(format, !operands.is_empty())?);
+            option_help::create(session, format, operands.last().map(String::as_str))?;
             return Err(Failure::Said(0));
         }
         options.target = operands.pop().unwrap_or_default();

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::super::failure::Failure;
 use super::super::images::{self, Operand};
-use super::super::session::Session;
 use super::options::Options;
 use crate::base::{Error, GuestOffset};
 use crate::graph::create::{self, tables::create_options};
@@ -22,7 +21,6 @@ const OVERLAYS: &[&str] = &["qcow", "qcow2"];
 
 /// Makes the target unless told not to, and opens it; tells what it holds before anything is written.
 pub(super) fn prepare(
-    session: &Session,
     options: &Options,
     environment: &Environment,
     nodes: &[SharedNode],
@@ -30,7 +28,7 @@ pub(super) fn prepare(
     let created = if options.no_create {
         None
     } else {
-        Some(creation(session, options, environment, nodes)?)
+        Some(creation(options, environment, nodes)?)
     };
     if options.backing.is_some() && nodes.len() > 1 {
         return Err(Failure::words(
@@ -44,6 +42,8 @@ pub(super) fn prepare(
     };
     let flags = OpenFlags {
         writable: true,
+        // What becomes zero gives its space back.
+        discard_unmap: true,
         cache,
         ..OpenFlags::default()
     };
@@ -91,7 +91,6 @@ fn uncompressible() -> Failure {
 
 /// What is to be made, refused where it contradicts itself.
 fn creation(
-    session: &Session,
     options: &Options,
     environment: &Environment,
     nodes: &[SharedNode],
@@ -100,7 +99,7 @@ fn creation(
     if create_options(format).is_none() {
         return Err(Failure::words(format!("Unknown file format '{format}'")));
     }
-    let mut tree = options.target_options.parse(session).unwrap_or_default();
+    let mut tree = options.target_options.parse();
     let request = CreateRequest {
         format: format.to_owned(),
         filename: options.target.clone(),
