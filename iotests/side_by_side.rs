@@ -1,0 +1,283 @@
+//! Command lines given to the real tool and to ours, in two directories that start equal: output, messages, exit codes
+//! and what is left on the disk have to be the same.
+
+use std::fmt::Write as _;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Scenarios are separated by lines `== name`; each gets fresh directories. Their lines:
+///
+/// - `img …`, `io …`: the real tool, in both directories (setup);
+/// - `raw NAME SIZE [OFFSET:LENGTH:BYTE]…`: a raw file with some bytes set, fully allocated, in both;
+/// - `hole NAME SIZE`: a sparse file, in both;
+/// - `patch NAME OFFSET HEX`: overwrites bytes, in both;
+/// - `$ …`: one command line for `qemu-img`, compared;
+/// - `try …`: one command line for `qemu-img`, not compared;
+/// - `same NAME`: the two files are byte for byte the same;
+/// - `reads NAME…`: the real tool finds the two images equal (strictly) and each without errors;
+/// - `content NAME…`: the real tool finds that the two images read the same;
+/// - `gone NAME`: neither exists.
+struct Side {
+    directory: tempfile::TempDir,
+    tool: PathBuf,
+}
+
+struct Stage {
+    real_img: PathBuf,
+    real_io: PathBuf,
+    /// The real tool's and ours.
+    sides: [Side; 2],
+}
+
+fn on_path(tool: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|directory| directory.join(tool))
+        .find(|candidate| candidate.is_file())
+}
+
+impl Stage {
+    fn new() -> Option<Self> {
+        let real_img = on_path("qemu-img")?;
+        let real_io = on_path("qemu-io")?;
+        let version = Command::new(&real_img).arg("--version").output().ok()?;
+        if String::from_utf8_lossy(&version.stdout).contains("cowproof") {
+            return None;
+        }
+        let side = |tool: PathBuf| Side {
+            directory: tempfile::tempdir().expect("a scratch directory"),
+            tool,
+        };
+        let ours = side(PathBuf::new());
+        let link = ours.directory.path().join(".tools");
+        std::fs::create_dir(&link).expect("a directory for the link");
+        let tool = link.join("qemu-img");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cowproof"), &tool).expect("a link");
+        Some(Self {
+            sides: [side(real_img.clone()), Side { tool, ..ours }],
+            real_img,
+            real_io,
+        })
+    }
+
+    /// What went wrong, step by step; only a setup that fails ends the scenario.
+    fn play(&self, scenario: &str) -> Vec<String> {
+        let mut problems = Vec::new();
+        let lines = scenario.lines().map(str::trim);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let words = shlex::split(line).expect("quotes match");
+            let (verb, rest) = words.split_first().expect("the line is not empty");
+            if let Err(problem) = self.step(verb, rest) {
+                problems.push(format!("at `{line}`: {problem}"));
+                if ["img", "io"].contains(&verb.as_str()) {
+                    break;
+                }
+            }
+        }
+        problems
+    }
+
+    fn step(&self, verb: &str, rest: &[String]) -> Result<(), String> {
+        match verb {
+            "$" => self.compared(rest),
+            "try" => {
+                for side in &self.sides {
+                    side.run(&side.tool, rest);
+                }
+                Ok(())
+            }
+            "img" => self.set_up(&self.real_img, rest),
+            "io" => self.set_up(&self.real_io, rest),
+            "same" => self.same(&rest[0]),
+            "reads" => rest.iter().try_for_each(|name| self.reads(name, true)),
+            "content" => rest.iter().try_for_each(|name| self.reads(name, false)),
+            "gone" => match self.sides.iter().any(|side| side.path(&rest[0]).exists()) {
+                true => Err(format!("{} exists", rest[0])),
+                false => Ok(()),
+            },
+            _ => {
+                for side in &self.sides {
+                    make(verb, &side.path(&rest[0]), &rest[1..]);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn set_up(&self, tool: &Path, rest: &[String]) -> Result<(), String> {
+        for side in &self.sides {
+            let output = side.run(tool, rest);
+            if !output.2.is_empty() || output.0 != Some(0) {
+                return Err(format!("setup failed: {}{}", output.1, output.2));
+            }
+        }
+        Ok(())
+    }
+
+    fn compared(&self, rest: &[String]) -> Result<(), String> {
+        let [real, ours] = self.sides.each_ref().map(|side| side.run(&side.tool, rest));
+        if real == ours {
+            return Ok(());
+        }
+        let mut problem = String::new();
+        for (what, (code, stdout, stderr)) in [("real", real), ("ours", ours)] {
+            let _ = write!(
+                problem,
+                "\n  {what}: exit {code:?}\n    stdout: {stdout:?}\n    stderr: {stderr:?}"
+            );
+        }
+        Err(problem)
+    }
+
+    fn same(&self, name: &str) -> Result<(), String> {
+        let [real, ours] = self
+            .sides
+            .each_ref()
+            .map(|side| std::fs::read(side.path(name)));
+        match (real, ours) {
+            (Ok(real), Ok(ours)) if real == ours => Ok(()),
+            (Ok(real), Ok(ours)) => {
+                let differs = real.iter().zip(&ours).position(|(a, b)| a != b);
+                let (a, b) = (real.len(), ours.len());
+                Err(format!(
+                    "{name} differs at {differs:?}; {a} bytes, ours {b}"
+                ))
+            }
+            (real, ours) => Err(format!("{name}: {:?}, ours {:?}", real.err(), ours.err())),
+        }
+    }
+
+    fn reads(&self, name: &str, strictly: bool) -> Result<(), String> {
+        let [real, ours] = self.sides.each_ref().map(|side| side.path(name));
+        let mut compare = Command::new(&self.real_img);
+        compare
+            .arg("compare")
+            .args(strictly.then_some("-s"))
+            .args([&real, &ours]);
+        let output = compare.output().map_err(|error| error.to_string())?;
+        if !output.status.success() {
+            return Err(
+                String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+            );
+        }
+        let check = Command::new(&self.real_img)
+            .arg("check")
+            .arg(&ours)
+            .output();
+        let check = check.map_err(|error| error.to_string())?;
+        // 63: the format knows no check.
+        match check.status.code() {
+            Some(0 | 63) => Ok(()),
+            _ => Err(String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned()),
+        }
+    }
+}
+
+impl Side {
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn run(&self, tool: &Path, rest: &[String]) -> (Option<i32>, String, String) {
+        let name = tool.file_name().expect("a tool has a name");
+        let output = Command::new(tool)
+            .arg0(name)
+            .args(rest)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the tool starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // What `io` says of its speed differs each time.
+        let stdout = if tool.ends_with("qemu-io") {
+            String::new()
+        } else {
+            text(&output.stdout)
+        };
+        (output.status.code(), stdout, text(&output.stderr))
+    }
+}
+
+fn number(text: &str) -> u64 {
+    let (digits, unit) = match text.strip_suffix(['k', 'M']) {
+        Some(digits) => (
+            digits,
+            if text.ends_with('k') {
+                1 << 10
+            } else {
+                1 << 20
+            },
+        ),
+        None => (text, 1),
+    };
+    digits.parse::<u64>().expect("a number") * unit
+}
+
+fn make(verb: &str, path: &Path, rest: &[String]) {
+    let length = usize::try_from(number(&rest[0])).expect("a small file");
+    match verb {
+        "hole" => {
+            let file = std::fs::File::create(path).expect("creates");
+            file.set_len(length as u64).expect("grows");
+        }
+        "raw" => {
+            let mut bytes = vec![0; length];
+            for run in &rest[1..] {
+                let parts: Vec<usize> = run
+                    .split(':')
+                    .map(|part| usize::try_from(number(part)).expect("small"))
+                    .collect();
+                let byte = u8::try_from(parts[2]).expect("a byte");
+                bytes[parts[0]..parts[0] + parts[1]].fill(byte);
+            }
+            std::fs::write(path, bytes).expect("writes");
+        }
+        "patch" => {
+            let mut bytes = std::fs::read(path).expect("reads");
+            for (index, pair) in rest[1].as_bytes().chunks(2).enumerate() {
+                let pair = std::str::from_utf8(pair).expect("hex");
+                bytes[length + index] = u8::from_str_radix(pair, 16).expect("hex");
+            }
+            std::fs::write(path, bytes).expect("writes");
+        }
+        _ => panic!("no such verb: {verb}"),
+    }
+}
+
+/// Plays all scenarios of a file, and tells about each one that fails.
+fn play(file: &str, text: &str) {
+    let mut failures = Vec::new();
+    for scenario in text.split("== ").skip(1) {
+        let Some(stage) = Stage::new() else {
+            eprintln!("{file}: skipped(no qemu-img)");
+            return;
+        };
+        let (name, lines) = scenario.split_once('\n').expect("a name and lines");
+        for problem in stage.play(lines) {
+            failures.push(format!("{file}: {name}: {problem}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+macro_rules! files {
+    ($($name:ident),*) => {
+        $(
+            #[test]
+            fn $name() {
+                let file = concat!("side_by_side/", stringify!($name), ".txt");
+                play(file, include_str!(concat!("side_by_side/", stringify!($name), ".txt")));
+            }
+        )*
+    };
+}
+
+files!(
+    commit,
+    compare,
+    convert_layout,
+    convert_messages,
+    convert_targets,
+    dd,
+    rebase
+);
