@@ -355,7 +355,7 @@ fn luks_header() -> Vec<Fault> {
         l("luks cut in the payload").cut(2_068_480 + 100),
         l("luks iterations 2^32-1, digest")
             .be32(164, u32::MAX)
-            .stricter("iterations"),
+            .stricter("iteration count"),
     ]
 }
 
@@ -380,7 +380,7 @@ fn luks_slots() -> Vec<Fault> {
         l("luks slot 0 damaged").bytes(8 * 512, &[0x5a; 64]),
         l("luks slot iterations 2^32-1")
             .be32(slot(0) + 4, u32::MAX)
-            .stricter("iterations"),
+            .stricter("iteration count"),
         l("luks slot offset wraps at 32 bits")
             .be32(slot(7) + 40, 0xffff_ffff)
             .stricter("overlapping"),

@@ -105,12 +105,13 @@ fn check(
             session.print(&format!("{}\n", json::pretty(&value)));
         }
     }
-    Ok(if report.corruptions > 0 {
+    // What could not be examined outweighs what was found.
+    Ok(if report.check_errors > 0 {
+        code::FAILED
+    } else if report.corruptions > 0 {
         code::CORRUPT
     } else if report.leaks > 0 {
         code::LEAKS
-    } else if report.check_errors > 0 {
-        code::FAILED
     } else {
         0
     })
@@ -123,18 +124,21 @@ fn check_once(
 ) -> Result<CheckReport, Failure> {
     let report = node
         .check(repair, &mut |line| eprintln!("{line}"))
-        .map_err(failed)?;
+        .map_err(|error| failed(session, error))?;
     if report.check_errors > 0 {
         session.say("Check failed");
     }
     Ok(report)
 }
 
-fn failed(error: Error) -> Failure {
+fn failed(session: &Session, error: Error) -> Failure {
     if error.errno() == errno::ENOTSUP && error.is_bare() {
         Failure::words("This image format does not support checks").with_code(code::NO_CHECK)
     } else {
-        Failure::from(error.prefixed("Check failed: "))
+        if !error.is_bare() {
+            session.report(&error);
+        }
+        Failure::words(format!("Check failed: {}", error.errno_text()))
     }
 }
 

@@ -9,7 +9,7 @@ use super::image::Qcow2;
 use super::metadata::Metadata;
 use super::refcounts::TABLE_OFFSET_MASK;
 use crate::base::error::errno;
-use crate::base::{Error, HostOffset, Result, limits};
+use crate::base::{Error, HostOffset, Kind, Result, limits};
 use crate::format::qcow2::check::compare::compare_block;
 use crate::format::qcow2::check::{Finding, FrozenCounts, ReferenceCounts};
 use crate::format::qcow2::snapshot_table::Snapshot;
@@ -81,8 +81,16 @@ impl Metadata {
             return Err(Error::invalid("ERROR snapshot table offset invalid"));
         }
         let table = self.read_snapshot_table(count, false);
-        let table =
-            table.map_err(|error| error.prefixed("ERROR failed to read the snapshot table: "))?;
+        let table = table.map_err(|error| {
+            let errno = if error.kind() == Kind::InvalidImage {
+                errno::EFBIG
+            } else {
+                error.errno()
+            };
+            error
+                .prefixed("ERROR failed to read the snapshot table: ")
+                .with_errno(errno)
+        })?;
         self.snapshot_table_bytes = table.bytes as u64;
         self.snapshots = table.snapshots;
         if self.header.version >= 3 {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::image::Qcow2;
 use super::metadata::Metadata;
+use super::open::reader;
 use crate::base::Result;
 use crate::driver::luks;
 use crate::format::qcow2::header::{
@@ -40,6 +41,10 @@ impl Qcow2 {
             put("encrypt", Value::Object(encryption));
         }
         if header.version >= 3 {
+            // Shown wherever the extension is, whether or not the feature bit makes it count.
+            if let Some(name) = &metadata.extensions.data_file {
+                put("data-file", json!(String::from_utf8_lossy(name)));
+            }
             put("corrupt", json!(has_feature(IncompatibleFeatures::CORRUPT)));
             put(
                 "extended-l2",
@@ -65,9 +70,7 @@ fn encryption(metadata: &Metadata) -> Result<Option<Map<String, Value>>> {
     let Some(place) = metadata.extensions.crypto else {
         return Ok(None);
     };
-    let read =
-        |offset: u64, buffer: &mut [u8]| metadata.file.read_at(place.offset.plus(offset)?, buffer);
-    let header = luks::inspect_volume(&read, false)?;
+    let header = luks::inspect_volume(&reader(&metadata.file, place), false)?;
     let mut section = Map::new();
     for (name, value) in luks::info_value(&header) {
         // The real tool's order: the format stands between the volume's own fields.

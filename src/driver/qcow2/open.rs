@@ -204,8 +204,19 @@ fn validate_encryption_option(header: &Header, format: Option<&str>) -> Result<(
 }
 
 /// Reads the LUKS header's area by offsets of its own.
-fn reader(file: &HostFile, place: CryptoHeader) -> impl Fn(u64, &mut [u8]) -> Result<()> {
-    move |offset, buffer| file.read_at(place.offset.plus(offset)?, buffer)
+/// Reads the LUKS header area, and nothing outside of it (luks1 §5 row 3).
+pub(super) fn reader(
+    file: &HostFile,
+    place: CryptoHeader,
+) -> impl Fn(u64, &mut [u8]) -> Result<()> {
+    move |offset, buffer| {
+        if offset.saturating_add(buffer.len() as u64) > place.length {
+            return Err(Error::invalid(
+                "Request for data outside of extension header",
+            ));
+        }
+        file.read_at(place.offset.plus(offset)?, buffer)
+    }
 }
 
 fn unlock(file: &HostFile, place: CryptoHeader, options: &Qcow2OpenOptions) -> Result<Encryption> {
