@@ -16,7 +16,7 @@ use crate::format::qcow2::header::{
     AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance,
 };
 use crate::format::qcow2::{Geometry, HostCluster, L1Entry};
-use crate::node::HostFile;
+use crate::node::{HostFile, Repair};
 
 /// QEMU: the most memory that cached L2 tables take by default.
 const L2_CACHE_BYTES: u64 = 32 << 20;
@@ -101,13 +101,34 @@ impl Qcow2 {
         }
         let mut metadata = self.metadata()?;
         metadata.rebuild_overlap_index();
+        let dirty = metadata
+            .header
+            .incompatible
+            .contains(IncompatibleFeatures::DIRTY);
         // Persistent bitmaps are not updated here: whoever understands them must see that they are stale.
         if metadata.header.autoclear != AutoclearFeatures::empty() && !options.check {
             metadata.header.autoclear = AutoclearFeatures::empty();
             metadata.rewrite_header()?;
             metadata.file.flush()?;
         }
+        drop(metadata);
+        if dirty && !options.check {
+            self.repair_dirty(options)?;
+        }
         Ok(())
+    }
+
+    /// Counts of an image that was not closed can't be trusted: nothing is allocated before they are repaired
+    /// (qcow2 §5 row 30).
+    fn repair_dirty(&self, options: &Qcow2OpenOptions) -> Result<()> {
+        let prefixed = |error: Error| error.prefixed("Could not repair dirty image: ");
+        let report = self
+            .check_image(Repair::All, &mut |line| options.notices.say(line))
+            .map_err(prefixed)?;
+        if report.check_errors > 0 || report.corruptions > report.corruptions_fixed {
+            return Err(prefixed(Error::eio()));
+        }
+        self.metadata()?.mark_clean()
     }
 }
 

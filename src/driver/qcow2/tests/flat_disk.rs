@@ -177,7 +177,7 @@ fn step(dice: &mut Dice, image: &Qcow2, both: &mut Flat, case: &Case) {
         }
         // With one bit there is no count for a snapshot; with two, a few generations fit.
         7 if dice.roll(2) == 0 && case.options.refcount_bits >= 8 => {
-            both.snapshot_step(dice, image)
+            both.snapshot_step(dice, image);
         }
         _ => {
             let data = noise(dice, length);

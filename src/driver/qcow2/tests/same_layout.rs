@@ -27,115 +27,110 @@ fn check(options: &str, size: u64, sessions: &[Vec<Operation>]) -> Result<(), St
     }
 }
 
+type Chosen = (&'static str, u64, Vec<Vec<Operation>>);
+
+/// The default geometry, version 2 and compressed clusters.
+fn usual_cases() -> Vec<Chosen> {
+    let v2 = "compat=0.10";
+    let written = Write(0, 640 * K, 1);
+    vec![
+        ("", 64 * M, vec![vec![Write(0, 64 * K, 1)]]),
+        (
+            "",
+            64 * M,
+            vec![vec![Write(4 * K, 4 * K, 1), Write(100 * K, 300 * K, 2)]],
+        ),
+        (
+            "",
+            64 * M,
+            vec![vec![written, Discard(64 * K, 64 * K), Write(0, M, 2)]],
+        ),
+        (
+            "",
+            64 * M,
+            vec![vec![written, Zero(64 * K, 64 * K), Zero(200 * K, 10 * K)]],
+        ),
+        ("", 64 * M, vec![vec![written, ZeroUnmap(256 * K, 100 * K)]]),
+        (
+            v2,
+            64 * M,
+            vec![vec![
+                written,
+                Zero(64 * K, 64 * K),
+                Discard(200 * K, 100 * K),
+            ]],
+        ),
+        (v2, 64 * M, vec![vec![written, ZeroUnmap(256 * K, 100 * K)]]),
+        (
+            "",
+            64 * M,
+            vec![
+                packed(),
+                vec![Compressed(128 * K, 64 * K, 3), Write(0, 4 * K, 3)],
+            ],
+        ),
+        (
+            "compression_type=zstd",
+            64 * M,
+            vec![packed(), vec![Discard(0, 64 * K)]],
+        ),
+        (
+            "lazy_refcounts=on",
+            64 * M,
+            vec![vec![written, Discard(64 * K, 64 * K)]],
+        ),
+    ]
+}
+
+fn packed() -> Vec<Operation> {
+    vec![Compressed(0, 64 * K, 1), Compressed(64 * K, 64 * K, 2)]
+}
+
+/// Small and large clusters, VM state, growing refcount tables, disks that end inside a cluster.
+fn unusual_cases() -> Vec<Chosen> {
+    let (short, tail) = (100 * K + 512, 36 * K + 512);
+    let far = vec![VmState(512 * M, 512, 1), VmState(2560 * M, 512, 1)];
+    let grown = vec![Truncate(16 * M), Write(15 * M, M, 7)];
+    vec![
+        ("", 64 * M, vec![vec![VmState(0, 100 * K, 1)], far]),
+        ("cluster_size=512", 4 * M, vec![vec![Write(0, 4 * M, 1)]]),
+        (
+            "cluster_size=512,refcount_bits=64",
+            8 * M,
+            vec![vec![Write(0, 8 * M, 1)]],
+        ),
+        (
+            "cluster_size=512,refcount_bits=1",
+            8 * M,
+            vec![vec![Write(0, 8 * M, 1)]],
+        ),
+        (
+            "cluster_size=1k",
+            8 * M,
+            vec![vec![Write(0, M, 1)], grown, vec![Discard(0, M)]],
+        ),
+        (
+            "cluster_size=2M",
+            64 * M,
+            vec![vec![Write(4 * K, 4 * K, 1), Write(5 * M, 3 * M, 2)]],
+        ),
+        (
+            "",
+            short,
+            vec![
+                vec![Write(64 * K, tail, 1), Zero(64 * K, tail)],
+                vec![Discard(64 * K, tail)],
+            ],
+        ),
+    ]
+}
+
 #[test]
 fn chosen_sequences() {
     if !real_tools() {
         return;
     }
-    let cases: Vec<(&str, u64, Vec<Vec<Operation>>)> = vec![
-        ("", 64 << 20, vec![vec![Write(0, 64 * K, 1)]]),
-        (
-            "",
-            64 << 20,
-            vec![vec![Write(4096, 4096, 1), Write(100 * K, 300 * K, 2)]],
-        ),
-        (
-            "",
-            64 << 20,
-            vec![vec![
-                Write(0, 640 * K, 1),
-                Discard(64 * K, 64 * K),
-                Write(0, 1024 * K, 2),
-            ]],
-        ),
-        (
-            "",
-            64 << 20,
-            vec![vec![
-                Write(0, 640 * K, 1),
-                Zero(64 * K, 64 * K),
-                Zero(200 * K, 10 * K),
-                ZeroUnmap(256 * K, 100 * K),
-            ]],
-        ),
-        (
-            "compat=0.10",
-            64 << 20,
-            vec![vec![
-                Write(0, 640 * K, 1),
-                Zero(64 * K, 64 * K),
-                Discard(200 * K, 100 * K),
-                ZeroUnmap(256 * K, 100 * K),
-            ]],
-        ),
-        (
-            "",
-            64 << 20,
-            vec![
-                vec![Compressed(0, 64 * K, 1), Compressed(64 * K, 64 * K, 2)],
-                vec![Compressed(128 * K, 64 * K, 3), Write(0, 4096, 3)],
-            ],
-        ),
-        (
-            "compression_type=zstd",
-            64 << 20,
-            vec![vec![
-                Compressed(0, 64 * K, 1),
-                Compressed(64 * K, 64 * K, 2),
-                Discard(0, 64 * K),
-            ]],
-        ),
-        (
-            "",
-            64 << 20,
-            vec![
-                vec![VmState(0, 100 * K, 1)],
-                vec![VmState(512 << 20, 512, 1), VmState(5 << 29, 512, 1)],
-            ],
-        ),
-        (
-            "cluster_size=512",
-            4 << 20,
-            vec![vec![Write(0, 4 << 20, 1)]],
-        ),
-        (
-            "cluster_size=512,refcount_bits=64",
-            8 << 20,
-            vec![vec![Write(0, 8 << 20, 1)]],
-        ),
-        (
-            "cluster_size=512,refcount_bits=1",
-            8 << 20,
-            vec![vec![Write(0, 8 << 20, 1)]],
-        ),
-        (
-            "cluster_size=1k",
-            8 << 20,
-            vec![
-                vec![Write(0, 1 << 20, 1)],
-                vec![Truncate(16 << 20), Write(15 << 20, 1 << 20, 7)],
-                vec![Discard(0, 1 << 20)],
-            ],
-        ),
-        (
-            "lazy_refcounts=on",
-            64 << 20,
-            vec![vec![Write(0, 640 * K, 1), Discard(64 * K, 64 * K)]],
-        ),
-        (
-            "cluster_size=2M",
-            64 << 20,
-            vec![vec![Write(4096, 4096, 1), Write(5 << 20, 3 << 20, 2)]],
-        ),
-        (
-            "",
-            100 * K + 512,
-            vec![
-                vec![Write(64 * K, 36 * K + 512, 1), Zero(64 * K, 36 * K + 512)],
-                vec![Discard(64 * K, 36 * K + 512)],
-            ],
-        ),
-    ];
+    let cases = [usual_cases(), unusual_cases()].concat();
     let failures: Vec<_> = cases
         .iter()
         .filter_map(|(options, size, sessions)| check(options, *size, sessions).err())
