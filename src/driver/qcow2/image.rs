@@ -1,7 +1,7 @@
 //! An open qcow2 image.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -79,6 +79,8 @@ pub struct Qcow2 {
     pub(super) disk_size: AtomicU64,
     /// The compressed cluster that was inflated last.
     pub(super) decompressed: Mutex<Option<DecompressedCluster>>,
+    /// The file has fewer clusters than its refcounts say: found out when it is first asked for.
+    pub(super) preallocated: OnceLock<bool>,
     metadata: Mutex<Metadata>,
 }
 
@@ -104,6 +106,7 @@ impl Qcow2 {
             ranges: RangeLock::default(),
             disk_size: AtomicU64::new(metadata.size),
             decompressed: Mutex::new(None),
+            preallocated: OnceLock::new(),
             metadata: Mutex::new(metadata),
         }
     }
