@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use cowproof::cli::{img, io, link};
+use cowproof::cli::{audit, img, io, link};
 use cowproof::conform::command as run;
 
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Io(ToolArguments),
     /// Run the conformance suite on one or more implementations
     Run(Box<run::RunArguments>),
+    /// Find reused initialization vectors, plaintext and weak choices in encrypted images
+    Audit(audit::AuditArguments),
     /// Make links named qemu-img and qemu-io that point at this program
     Link(link::LinkArguments),
 }
@@ -65,6 +67,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Img(tool) => img::main("cowproof img", tool.arguments),
         Command::Io(tool) => io::main("cowproof io", tool.arguments),
         Command::Run(run) => run::main(&run),
+        Command::Audit(audit) => audit::main(&audit),
         Command::Link(link) => link::main(&link),
     }
 }

@@ -15,6 +15,8 @@ pub mod driver;
 
 pub mod graph;
 
+pub mod audit;
+
 #[doc(hidden)]
 pub mod fuzzing;
 

@@ -27,3 +27,5 @@ pub const MAX_CHAIN_DEPTH: usize = 256;
 pub const LUKS_MAX_ITERATIONS: u32 = 100_000_000;
 /// ours: lines that one check says; what is found beyond is only counted. The real tools write gigabytes.
 pub const CHECK_MAX_LINES: u64 = 100_000;
+/// ours: bytes of the L1 tables of all states that an audit holds at a time.
+pub const AUDIT_MAX_L1_BYTES: u64 = 256 << 20;

@@ -1,5 +1,6 @@
 //! Floor 7: the talking parts.
 
+pub mod audit;
 pub mod img;
 pub mod io;
 pub mod json;
