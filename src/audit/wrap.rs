@@ -159,9 +159,16 @@ impl Wraps {
         for pair in &self.pairs {
             let mut at = 0;
             while at < pair.length && budget > 0 {
+                let (one, other) = (pair.first + at, pair.second + at);
+                // Holes hold nothing: they are passed over without being read.
+                let hole = hole_at(file, one)?.max(hole_at(file, other)?);
+                if hole > 0 {
+                    at = at.saturating_add(hole);
+                    continue;
+                }
                 let step = usize::try_from(pair.length - at).map_or(STEP, |left| left.min(STEP));
-                let first = file.read_vec(HostOffset::new(pair.first + at), step)?;
-                let second = file.read_vec(HostOffset::new(pair.second + at), step)?;
+                let first = file.read_vec(HostOffset::new(one), step)?;
+                let second = file.read_vec(HostOffset::new(other), step)?;
                 let sectors = first.chunks(SECTOR_SIZE).zip(second.chunks(SECTOR_SIZE));
                 for (offset, (one, other)) in (at..).step_by(SECTOR_SIZE).zip(sectors) {
                     proof.add(pair, offset, [one, other], comparison);
@@ -198,4 +205,15 @@ impl WrapProof {
             });
         }
     }
+}
+
+/// Whole sectors of the file from `offset` on that the file system does not store.
+fn hole_at(file: &HostFile, offset: u64) -> Result<u64> {
+    let extent = file.extent(HostOffset::new(offset), i64::MAX.unsigned_abs())?;
+    let sector = SECTOR_SIZE as u64;
+    Ok(if extent.zero {
+        extent.length / sector * sector
+    } else {
+        0
+    })
 }
