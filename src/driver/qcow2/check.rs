@@ -1,6 +1,8 @@
 //! `check`: the image's metadata against itself (qcow2 §13).
 
 mod lines;
+mod rebuild;
+mod repair;
 mod trees;
 
 use self::lines::Lines;
@@ -11,6 +13,7 @@ use super::refcounts::TABLE_OFFSET_MASK;
 use crate::base::error::errno;
 use crate::base::{Error, HostOffset, Kind, Result, limits};
 use crate::format::qcow2::check::compare::compare_block;
+use crate::format::qcow2::check::counts::SEGMENT;
 use crate::format::qcow2::check::{Finding, FrozenCounts, ReferenceCounts};
 use crate::format::qcow2::snapshot_table::Snapshot;
 use crate::format::qcow2::{HostCluster, refcount};
@@ -18,6 +21,24 @@ use crate::node::{CheckReport, Repair};
 
 /// Bytes of a snapshot table entry at least.
 const SNAPSHOT_MIN_BYTES: u64 = 40;
+
+/// Which wrong counts are set right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mend {
+    Nothing,
+    Leaks,
+    All,
+}
+
+impl Mend {
+    const fn covers(self, stored: u64, counted: u64) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Leaks => stored > counted,
+            Self::All => true,
+        }
+    }
+}
 
 impl Qcow2 {
     /// Checks the image; each finding goes to `report` in the real tool's words.
@@ -30,7 +51,6 @@ impl Qcow2 {
     ) -> Result<CheckReport> {
         if repair != Repair::Nothing {
             self.check_writable()?;
-            return Err(Error::unsupported("Repair is not built yet"));
         }
         let _own = self.ranges.own_all();
         let mut metadata = self.metadata()?;
@@ -39,18 +59,24 @@ impl Qcow2 {
             metadata.leave_caches()?;
         }
         let mut lines = Lines::new(report);
-        metadata.check_snapshot_table(&mut lines)?;
-        let counts = metadata.count_everything(&mut lines)?;
-        let mut counts = counts.freeze();
-        metadata.compare_counts(&mut counts, &mut lines)?;
-        let stored = |cluster| metadata.stored_count(&counts, cluster);
-        let place = metadata.place();
-        compare_tree_flags(&place, &metadata.l1, &stored, &mut lines)?;
+        match repair {
+            Repair::Nothing => metadata.check_only(&mut lines)?,
+            _ => metadata.check_and_repair(repair == Repair::All, &mut lines)?,
+        }
         Ok(lines.report)
     }
 }
 
 impl Metadata {
+    fn check_only(&mut self, lines: &mut Lines<'_>) -> Result<()> {
+        self.check_snapshot_table(lines)?;
+        let (counts, _) = self.count_everything(false, lines)?;
+        let mut counts = counts.freeze();
+        self.compare_counts(&mut counts, Mend::Nothing, lines)?;
+        let stored = |cluster| self.stored_count(&counts, cluster);
+        compare_tree_flags(&self.place(), &self.l1, &stored, lines)
+    }
+
     const fn place(&self) -> Place<'_> {
         Place {
             file: &self.file,
@@ -103,21 +129,28 @@ impl Metadata {
         Ok(())
     }
 
-    /// Counts the references to every cluster, in the real tool's order.
-    fn count_everything(&mut self, lines: &mut Lines<'_>) -> Result<ReferenceCounts> {
+    /// Counts the references to every cluster, in the real tool's order. Also says whether the refcount structures
+    /// are beyond mending.
+    fn count_everything(
+        &mut self,
+        mending: bool,
+        lines: &mut Lines<'_>,
+    ) -> Result<(ReferenceCounts, bool)> {
         let geometry = self.geometry;
         let counts = ReferenceCounts::new(geometry, self.file.length()?)?;
-        let place = self.place();
         let cluster_size = geometry.cluster_size();
         counts.add_region(0, cluster_size, 1, &mut |f, n| lines.corruption(&f, n));
-        let disk = count_tree(&place, self.header.l1_offset, &self.l1, &counts, lines)?;
+        let l1_offset = self.header.l1_offset;
+        let active = count_tree(&self.place(), l1_offset, &self.l1, &counts, mending, lines)?;
+        let disk = active.fragmentation;
+        let mut to_mend = active.to_mend;
         let report = &mut lines.report;
         report.total_clusters = geometry.clusters_for(self.size);
         report.allocated_clusters = disk.allocated;
         report.fragmented_clusters = disk.fragmented;
         report.compressed_clusters = disk.compressed;
         for snapshot in &self.snapshots {
-            self.count_snapshot(snapshot, &counts, lines)?;
+            to_mend.extend(self.count_snapshot(snapshot, &counts, mending, lines)?);
         }
         let header = &self.header;
         let table_bytes = u64::from(header.refcount_table_clusters) * cluster_size;
@@ -133,27 +166,29 @@ impl Metadata {
         for (offset, size) in regions.into_iter().flatten() {
             counts.add_region(offset.bytes(), size, 1, &mut |f, n| lines.corruption(&f, n));
         }
-        self.count_refcount_blocks(&counts, lines);
-        Ok(counts)
+        let hopeless = self.count_refcount_blocks(&counts, mending, lines);
+        self.mend_l2_tables(&to_mend)?;
+        Ok((counts, hopeless))
     }
 
     fn count_snapshot(
         &self,
         snapshot: &Snapshot,
         counts: &ReferenceCounts,
+        mending: bool,
         lines: &mut Lines<'_>,
-    ) -> Result<()> {
+    ) -> Result<Vec<HostOffset>> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (id, name) = (text(&snapshot.id), text(&snapshot.name));
         let offset = snapshot.l1_offset.bytes();
         let entries = snapshot.l1_entries;
         if !snapshot.l1_offset.is_aligned(self.geometry.cluster_size()) {
             lines.corruption(&Finding::SnapshotL1Unaligned { id, name, offset }, 1);
-            return Ok(());
+            return Ok(Vec::new());
         }
         if u64::from(entries) * 8 > limits::QCOW2_MAX_L1_BYTES {
             lines.corruption(&Finding::SnapshotL1TooLarge { id, name, entries }, 1);
-            return Ok(());
+            return Ok(Vec::new());
         }
         let l1 = match self.read_snapshot_l1(snapshot) {
             Ok(l1) => l1,
@@ -164,21 +199,37 @@ impl Metadata {
                 return Err(Error::bare(error.errno()));
             }
         };
-        count_tree(&self.place(), snapshot.l1_offset, &l1, counts, lines)?;
-        Ok(())
+        let place = self.place();
+        let tree = count_tree(&place, snapshot.l1_offset, &l1, counts, mending, lines)?;
+        Ok(tree.to_mend)
     }
 
-    fn count_refcount_blocks(&self, counts: &ReferenceCounts, lines: &mut Lines<'_>) {
+    /// Whether blocks are shared, misplaced or marked: then only new structures help.
+    fn count_refcount_blocks(
+        &self,
+        counts: &ReferenceCounts,
+        mending: bool,
+        lines: &mut Lines<'_>,
+    ) -> bool {
         let geometry = self.geometry;
+        let mut hopeless = false;
         for (index, &entry) in (0..).zip(&self.refcount_table) {
             let offset = HostOffset::new(entry & TABLE_OFFSET_MASK);
             let cluster = geometry.host_cluster(offset).index();
             if entry & !TABLE_OFFSET_MASK != 0 {
                 lines.corruption(&Finding::RefcountTableReserved { index }, 1);
+                hopeless = true;
             } else if !offset.is_aligned(geometry.cluster_size()) {
                 lines.corruption(&Finding::RefcountBlockUnaligned { index }, 1);
+                hopeless = true;
             } else if cluster >= counts.clusters() {
-                lines.corruption(&Finding::RefcountBlockOutside { index }, 1);
+                let finding = Finding::RefcountBlockOutside { index };
+                if mending {
+                    lines.repaired(&finding);
+                    hopeless = true;
+                } else {
+                    lines.corruption(&finding, 1);
+                }
             } else if entry != 0 {
                 counts.add_region(offset.bytes(), geometry.cluster_size(), 1, &mut |f, n| {
                     lines.corruption(&f, n);
@@ -186,54 +237,62 @@ impl Metadata {
                 let count = counts.count(cluster);
                 if count != 1 {
                     lines.corruption(&Finding::RefcountBlockShared { index, count }, 1);
+                    hopeless = true;
                 }
             }
         }
+        hopeless
     }
 
-    /// Reports each stored count that is not the counted one.
-    fn compare_counts(&mut self, counts: &mut FrozenCounts, lines: &mut Lines<'_>) -> Result<()> {
+    /// Reports each stored count that is not the counted one. Whether a cluster in use is counted as free: then
+    /// only new structures help.
+    fn compare_counts(
+        &mut self,
+        counts: &mut FrozenCounts,
+        mend: Mend,
+        lines: &mut Lines<'_>,
+    ) -> Result<bool> {
         let geometry = self.geometry;
-        let per_block = geometry.refcount_block_entries();
+        let step = geometry.refcount_block_entries().min(SEGMENT);
         let clusters = counts.clusters();
+        let mut hopeless = false;
         let mut last = 0;
         let mut first = 0;
         while first < clusters {
-            let range = first..first.saturating_add(per_block).min(clusters);
+            let range = first..first.saturating_add(step).min(clusters);
             first = range.end;
             let block = match self.read_refcount_block(HostCluster::new(range.start)) {
                 Ok(block) => block,
                 Err(error) => {
                     for cluster in range {
+                        let words = error.errno_text();
                         lines.say(&format!(
-                            "Can't get refcount for cluster {cluster}: {}",
-                            error.errno_text()
+                            "Can't get refcount for cluster {cluster}: {words}"
                         ));
                         lines.report.check_errors += 1;
                         counts.mark_differing(cluster);
                     }
+                    hopeless = true;
                     continue;
                 }
             };
             let mut differing = Vec::new();
-            let used = compare_block(
-                &geometry,
-                block.as_deref(),
-                range,
-                counts,
-                &mut |cluster, stored, counted| {
-                    lines.wrong_count(cluster, stored, counted, false);
-                    differing.push(cluster);
-                },
-            );
-            for cluster in differing {
+            let mut differs = |cluster, stored, counted| differing.push((cluster, stored, counted));
+            let used = compare_block(&geometry, block.as_deref(), range, counts, &mut differs);
+            for (cluster, stored, counted) in differing {
+                hopeless |= stored == 0;
                 counts.mark_differing(cluster);
+                let mended = mend.covers(stored, counted);
+                lines.wrong_count(cluster, stored, counted, mended);
+                if mended {
+                    self.set_refcount(HostCluster::new(cluster), counted)?;
+                }
             }
             last = used.unwrap_or(0).max(last);
         }
-        lines.report.image_end_offset =
-            geometry.host_offset(HostCluster::new(last).step(1)).bytes();
-        Ok(())
+        let end = geometry.host_offset(HostCluster::new(last).step(1));
+        lines.report.image_end_offset = end.bytes();
+        Ok(hopeless)
     }
 
     /// A block's bytes from the file; `None` when the table has none.

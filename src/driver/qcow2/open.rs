@@ -121,14 +121,15 @@ impl Qcow2 {
     /// Counts of an image that was not closed can't be trusted: nothing is allocated before they are repaired
     /// (qcow2 §5 row 30).
     fn repair_dirty(&self, options: &Qcow2OpenOptions) -> Result<()> {
-        let prefixed = |error: Error| error.prefixed("Could not repair dirty image: ");
-        let report = self
-            .check_image(Repair::All, &mut |line| options.notices.say(line))
-            .map_err(prefixed)?;
-        if report.check_errors > 0 || report.corruptions > report.corruptions_fixed {
-            return Err(prefixed(Error::eio()));
-        }
-        self.metadata()?.mark_clean()
+        // What can't be repaired stays as it is, and dirty until the image is closed: the real tool goes on, too.
+        self.check_image(Repair::All, &mut |line| options.notices.say(line))
+            .map(|_| ())
+            .map_err(|error| {
+                if !error.is_bare() {
+                    options.notices.say(&error.to_string());
+                }
+                Error::bare(error.errno()).prefixed("Could not repair dirty image: ")
+            })
     }
 }
 

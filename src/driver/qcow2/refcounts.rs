@@ -223,7 +223,7 @@ impl Metadata {
         self.freed_generation += 1;
     }
 
-    fn queue_discard(&mut self, offset: HostOffset, length: u64) {
+    pub(super) fn queue_discard(&mut self, offset: HostOffset, length: u64) {
         match self.discards.last_mut() {
             Some((last, bytes)) if last.saturating_plus(*bytes) == offset => *bytes += length,
             _ => self.discards.push((offset, length)),

@@ -217,7 +217,7 @@ impl Metadata {
     }
 
     /// Writes a new table and switches the header over; a failure before that leaves the old one.
-    fn store_snapshots(&mut self, snapshots: Vec<Snapshot>) -> Result<()> {
+    pub(super) fn store_snapshots(&mut self, snapshots: Vec<Snapshot>) -> Result<()> {
         let bytes =
             snapshot_table::encode(&snapshots, self.size).map_err(|_| Error::bare(errno::EFBIG))?;
         let count = u32::try_from(snapshots.len()).map_err(|_| Error::bare(errno::EFBIG))?;

@@ -84,8 +84,8 @@ pub struct SnapshotTable {
     pub snapshots: Vec<Snapshot>,
     /// Bytes that they take in the file.
     pub bytes: usize,
-    /// Entries whose extra data was cut (`trim`).
-    pub trimmed: Vec<usize>,
+    /// Entries whose extra data was cut (`trim`), with the bytes that they claimed.
+    pub trimmed: Vec<(usize, u32)>,
 }
 
 impl SnapshotTable {
@@ -111,9 +111,7 @@ impl SnapshotTable {
                     overhanging: usize::try_from(count).unwrap_or(usize::MAX) - index,
                 });
             }
-            if cut {
-                table.trimmed.push(index);
-            }
+            table.trimmed.extend(cut.map(|claimed| (index, claimed)));
             table.snapshots.push(snapshot);
             table.bytes = end;
         }
@@ -127,12 +125,12 @@ enum EntryError {
     Refused(SnapshotTableError),
 }
 
-/// One entry, its length in the file, and whether something was cut.
+/// One entry, its length in the file, and the extra data that it claimed when some of it was cut.
 fn read_entry(
     bytes: &[u8],
     index: usize,
     trim: bool,
-) -> Result<(Snapshot, usize, bool), EntryError> {
+) -> Result<(Snapshot, usize, Option<u32>), EntryError> {
     let mut reader = Reader::new(bytes);
     let short = |_: Truncated| EntryError::Short(FIXED_BYTES as usize);
     let l1_offset = reader.u64().map_err(short)?;
@@ -149,8 +147,8 @@ fn read_entry(
         ..Snapshot::default()
     };
     let stored = reader.u32().map_err(short)?;
-    let cut = stored > limits::QCOW2_MAX_SNAPSHOT_EXTRA_BYTES;
-    if cut && !trim {
+    let cut = (stored > limits::QCOW2_MAX_SNAPSHOT_EXTRA_BYTES).then_some(stored);
+    if cut.is_some() && !trim {
         return Err(EntryError::Refused(SnapshotTableError::ExtraTooLong(index)));
     }
     let stored = usize::try_from(stored).unwrap_or(usize::MAX);
@@ -166,9 +164,18 @@ fn read_entry(
     let extra = reader.take(stored).map_err(short)?;
     let kept = limits::QCOW2_MAX_SNAPSHOT_EXTRA_BYTES as usize;
     snapshot.read_extra(extra.get(..kept).unwrap_or(extra));
-    snapshot.id = reader.take(id_bytes).map_err(short)?.to_vec();
-    snapshot.name = reader.take(name_bytes).map_err(short)?.to_vec();
+    snapshot.id = until_nul(reader.take(id_bytes).map_err(short)?);
+    snapshot.name = until_nul(reader.take(name_bytes).map_err(short)?);
     Ok((snapshot, length, cut))
+}
+
+/// Ids and names end at their first NUL.
+fn until_nul(bytes: &[u8]) -> Vec<u8> {
+    bytes
+        .split(|&byte| byte == 0)
+        .next()
+        .unwrap_or_default()
+        .to_vec()
 }
 
 impl Snapshot {

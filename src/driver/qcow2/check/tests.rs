@@ -96,7 +96,7 @@ fn assert_agreement(shop: &Workshop, name: &str, what: &str) {
 }
 
 /// Images with everything in them: data, compressed and zero clusters, a snapshot.
-fn workshop() -> Option<Workshop> {
+pub(super) fn workshop() -> Option<Workshop> {
     let shop = Workshop::new()?;
     shop.img_line("create -q -f qcow2 plain 64M");
     let commands = [
@@ -125,10 +125,10 @@ fn workshop() -> Option<Workshop> {
 }
 
 /// Places in `plain` and `snapshot`.
-const REFCOUNT_TABLE: u64 = 0x1_0000;
-const BLOCK: u64 = 0x2_0000;
-const L1: u64 = 0x3_0000;
-const L2: u64 = 0x4_0000;
+pub(super) const REFCOUNT_TABLE: u64 = 0x1_0000;
+pub(super) const BLOCK: u64 = 0x2_0000;
+pub(super) const L1: u64 = 0x3_0000;
+pub(super) const L2: u64 = 0x4_0000;
 
 #[test]
 fn every_kind_of_damage_is_told_in_the_real_words() {

@@ -88,15 +88,24 @@ fn table_weights(l1: &[L1Entry]) -> Vec<u32> {
     weights
 }
 
-/// Counts an L1 table and everything it reaches.
+/// What counting a tree gave.
+#[derive(Default)]
+pub(super) struct Counted {
+    pub(super) fragmentation: Fragmentation,
+    /// Tables with entries to mend.
+    pub(super) to_mend: Vec<HostOffset>,
+}
+
+/// Counts an L1 table and everything it reaches. With `mending`, what [`Counted::to_mend`] names is going to be mended.
 pub(super) fn count_tree(
     place: &Place<'_>,
     l1_offset: HostOffset,
     l1: &[L1Entry],
     counts: &ReferenceCounts,
+    mending: bool,
     lines: &mut Lines<'_>,
-) -> Result<Fragmentation> {
-    let mut total = Fragmentation::default();
+) -> Result<Counted> {
+    let mut total = Counted::default();
     counts.add_region(l1_offset.bytes(), l1.len() as u64 * 8, 1, &mut |f, n| {
         lines.corruption(&f, n)
     });
@@ -112,16 +121,29 @@ pub(super) fn count_tree(
             };
             let bytes = place.read_l2(table)?;
             let mut keep = |finding, times| kept.push(finding, times, &budget);
-            let part = count_l2_table(&place.geometry, &bytes, counts, weight, &mut keep);
+            let part = count_l2_table(
+                &place.geometry,
+                &bytes,
+                counts,
+                (weight, mending),
+                &mut keep,
+            );
             Ok((part, kept))
         });
         let outcomes =
             outcomes.inspect_err(|_| lines.say("ERROR: I/O error in check_refcounts_l2"))?;
         for ((entry, weight), (part, kept)) in entries.iter().zip(weights).zip(outcomes) {
             judge_l1_entry(&place.geometry, *entry, counts, lines);
-            total.append(&part, u64::from(*weight));
+            total.fragmentation.append(&part, u64::from(*weight));
             for (finding, times) in kept.list {
-                lines.corruption(&finding, times);
+                if mending && matches!(finding, Finding::PreallocatedUnaligned { .. }) {
+                    lines.repaired(&finding);
+                    let table =
+                        followed(*entry).filter(|table| total.to_mend.last() != Some(table));
+                    total.to_mend.extend(table);
+                } else {
+                    lines.corruption(&finding, times);
+                }
             }
             lines.report.corruptions += kept.uncounted;
         }

@@ -206,6 +206,21 @@ impl FrozenCounts {
             .map_or(0, |segment| segment.count(position(cluster)))
     }
 
+    /// Whether any cluster of a range is referenced.
+    pub fn any_in_use(&self, range: &Range<u64>) -> bool {
+        let end = range.end.min(self.clusters);
+        let mut first = range.start;
+        while first < end {
+            let stop = (((first >> SEGMENT_BITS) + 1) << SEGMENT_BITS).min(end);
+            match self.bytes(&(first..stop)) {
+                Some(bytes) if bytes.iter().all(|&count| count == 0) => {}
+                _ => return true,
+            }
+            first = stop;
+        }
+        false
+    }
+
     /// The counts of a range within one segment, a byte each; empty when all are zero, `None` when one needs
     /// more than a byte.
     pub(super) fn bytes(&self, range: &Range<u64>) -> Option<&[u8]> {

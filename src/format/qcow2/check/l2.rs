@@ -35,11 +35,14 @@ impl Fragmentation {
 }
 
 /// Counts what a table references, `weight` times, and reports what is wrong with its entries.
+///
+/// With `mending`, zero clusters with an impossible place are going to lose it ([`mend_l2_table`]): they are
+/// reported, not counted.
 pub fn count_l2_table(
     geometry: &Geometry,
     bytes: &[u8],
     counts: &ReferenceCounts,
-    weight: u64,
+    (weight, mending): (u64, bool),
     report: &mut dyn FnMut(Finding, u64),
 ) -> Fragmentation {
     let mut fragmentation = Fragmentation::default();
@@ -67,10 +70,35 @@ pub fn count_l2_table(
         }
         counts.add_clusters(pending.0, pending.1, weight, report);
         pending = (0, 0);
+        if mending && let Some(offset) = unaligned_zero(geometry, entry) {
+            report(Finding::PreallocatedUnaligned { offset }, weight);
+            continue;
+        }
         count_odd_entry(geometry, entry, counts, weight, &mut fragmentation, report);
     }
     counts.add_clusters(pending.0, pending.1, weight, report);
     fragmentation
+}
+
+/// The place of a zero cluster that has one but can't.
+fn unaligned_zero(geometry: &Geometry, entry: L2Entry) -> Option<u64> {
+    let host = entry.host()?;
+    let unaligned = !host.is_aligned(geometry.cluster_size());
+    (unaligned && entry.raw() & l2_entry::ZERO != 0).then(|| host.bytes())
+}
+
+/// Takes the place from each zero cluster that has an impossible one; whether there was any.
+pub fn mend_l2_table(geometry: &Geometry, bytes: &mut [u8]) -> bool {
+    let mut changed = false;
+    let mut index = 0;
+    while let Some(entry) = l2_entry::read(bytes, index) {
+        if unaligned_zero(geometry, entry).is_some() {
+            l2_entry::write(bytes, index, L2Entry::ZERO_PLAIN);
+            changed = true;
+        }
+        index += 1;
+    }
+    changed
 }
 
 /// Compressed clusters, and entries with something wrong.

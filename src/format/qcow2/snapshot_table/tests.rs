@@ -75,6 +75,7 @@ fn extra_data_may_be_shorter_and_longer() {
     let mut bytes = real_table();
     bytes[39] = 40;
     bytes.resize(200, 0x5a);
+    bytes[80..82].copy_from_slice(b"7n");
     let table = SnapshotTable::parse(&bytes, 1, false).unwrap();
     assert_eq!(table.snapshots[0].unknown_extra.len(), 16);
     assert_eq!(encode(&table.snapshots, 0).unwrap(), bytes[..table.bytes]);
@@ -97,7 +98,7 @@ fn too_much_is_refused_with_the_hint() {
     let table = SnapshotTable::parse(&bytes, 1, true).unwrap();
     assert_eq!(
         (table.trimmed, table.snapshots[0].extra_bytes),
-        (vec![0], 1024)
+        (vec![(0, 1025)], 1024)
     );
 }
 

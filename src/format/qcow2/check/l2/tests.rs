@@ -23,10 +23,10 @@ fn fragments_are_counted_as_the_real_tool_counts_them() {
         7 * CLUSTER | 1,
         9 * CLUSTER,
     ]);
-    let first = count_l2_table(&geometry, &first, &counts, 1, none);
+    let first = count_l2_table(&geometry, &first, &counts, (1, false), none);
     assert_eq!((first.allocated, first.fragmented), (4, 1));
     let second = table(&[10 * CLUSTER, 1 << 62 | 20 * CLUSTER]);
-    let second = count_l2_table(&geometry, &second, &counts, 1, none);
+    let second = count_l2_table(&geometry, &second, &counts, (1, false), none);
     assert_eq!((second.compressed, second.fragmented), (1, 1));
     let mut total = Fragmentation::default();
     total.append(&first, 1);
@@ -51,10 +51,16 @@ fn findings_come_in_the_order_of_the_entries() {
         20 * CLUSTER,
         CLUSTER | 0x201,
     ]);
-    count_l2_table(&geometry, &bytes, &counts, 3, &mut |finding, times| {
-        assert_eq!(times, 3);
-        findings.push(finding.to_string());
-    });
+    count_l2_table(
+        &geometry,
+        &bytes,
+        &counts,
+        (3, false),
+        &mut |finding, times| {
+            assert_eq!(times, 3);
+            findings.push(finding.to_string());
+        },
+    );
     assert_eq!(
         findings,
         [
@@ -67,4 +73,24 @@ fn findings_come_in_the_order_of_the_entries() {
         ]
     );
     assert_eq!((counts.count(1), counts.count(2)), (9, 6));
+}
+
+#[test]
+fn a_zero_cluster_loses_an_impossible_place() {
+    let geometry = Geometry::new(16, 4, false).unwrap();
+    let counts = ReferenceCounts::new(geometry, 10 * CLUSTER).unwrap();
+    let mut bytes = table(&[CLUSTER | 0x201, 2 * CLUSTER | 1, CLUSTER | 0x200]);
+    let mut findings = Vec::new();
+    count_l2_table(&geometry, &bytes, &counts, (1, true), &mut |finding, _| {
+        findings.push(finding);
+    });
+    assert_eq!(
+        findings[0],
+        Finding::PreallocatedUnaligned { offset: 0x1_0200 }
+    );
+    // Only the data cluster at the same impossible place was counted.
+    assert_eq!((counts.count(1), counts.count(2)), (1, 2));
+    assert!(mend_l2_table(&geometry, &mut bytes));
+    assert_eq!(bytes, table(&[1, 2 * CLUSTER | 1, CLUSTER | 0x200]));
+    assert!(!mend_l2_table(&geometry, &mut bytes));
 }
