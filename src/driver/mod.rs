@@ -1,5 +1,6 @@
 //! Floor 4: the drivers.
 
+pub mod blkdebug;
 pub mod copy_on_read;
 pub mod encryption;
 pub mod file;

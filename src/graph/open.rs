@@ -1,6 +1,7 @@
 //! Opening an image: from an argument to a node with its backing chain.
 
 mod backing;
+mod blkdebug;
 mod formats;
 mod opener;
 mod overlay;

@@ -1,6 +1,6 @@
 //! A node seen from the format above it: the only place where host offsets become guest offsets.
 
-use super::{Preallocation, SharedNode, ZeroFlags};
+use super::{DebugEvent, Preallocation, SharedNode, ZeroFlags};
 use crate::base::{GuestOffset, HostOffset, Result};
 
 /// The file that stores an image, addressed by [`HostOffset`].
@@ -82,6 +82,11 @@ impl HostFile {
     /// The status of a range of the file.
     pub fn extent(&self, offset: HostOffset, length: u64) -> Result<super::Extent> {
         self.0.extent(below(offset), length)
+    }
+
+    /// Tells the file that its user has reached `event`.
+    pub fn debug_event(&self, event: DebugEvent) {
+        self.0.debug_event(event);
     }
 
     /// Closes the node.

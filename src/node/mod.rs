@@ -1,6 +1,7 @@
 //! Floor 3: the `Node` trait and what every driver shares around it.
 
 pub mod access;
+pub mod debug_event;
 pub mod extent;
 pub mod host_file;
 pub mod info;
@@ -17,6 +18,7 @@ use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
 
 pub use access::{Access, Permissions};
+pub use debug_event::{Breakpoints, DebugEvent};
 pub use extent::Extent;
 pub use host_file::HostFile;
 pub use info::{CheckReport, ImageInfo, Repair};
@@ -246,6 +248,16 @@ pub trait Node: Send + Sync {
     fn write_vm_state(&self, position: u64, data: &[u8]) -> Result<()> {
         let _ = (position, data);
         Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Tells that a driver above has reached `event`: a debugging node acts on it, others don't mind.
+    fn debug_event(&self, event: DebugEvent) {
+        let _ = event;
+    }
+
+    /// The breakpoints of the debugging node below, if there is one.
+    fn breakpoints(&self) -> Option<Arc<dyn Breakpoints>> {
+        self.file().and_then(|file| file.breakpoints())
     }
 
     /// Declares what this node's user does with it, for the locks between processes; replaces what was declared

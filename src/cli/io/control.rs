@@ -1,12 +1,15 @@
-//! Commands about the tool itself: `help`, `quit`, `sleep`, signals, and breakpoints of a driver that is not here.
+//! Commands about the tool itself: `help`, `quit`, `sleep`, signals, breakpoints.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Complaint, Outcome};
 use super::session::Session;
 use super::table;
 use super::words::{integer, number};
+use crate::base::Error;
+use crate::node::Breakpoints;
 
 pub(super) fn help(session: &mut Session, words: &[&str]) -> Outcome {
     let Some(called) = words.get(1) else {
@@ -74,26 +77,45 @@ pub(super) fn abort(_: &mut Session, _: &[&str]) -> Outcome {
     std::process::abort()
 }
 
-fn no_breakpoints(what: &str) -> Outcome {
-    Err(Complaint::Output(format!(
-        "Could not {what}: Operation not supported"
-    )))
+/// The breakpoints of the image's debugging node.
+fn breakpoints(session: &Session, what: &str) -> Result<Arc<dyn Breakpoints>, Complaint> {
+    session
+        .node()?
+        .breakpoints()
+        .ok_or_else(|| Complaint::Output(format!("Could not {what}: Operation not supported")))
 }
 
-pub(super) fn set_break(_: &mut Session, _: &[&str]) -> Outcome {
-    no_breakpoints("set breakpoint")
+fn could_not(what: &str) -> impl Fn(Error) -> Complaint {
+    move |error| Complaint::Output(format!("Could not {what}: {error}"))
 }
 
-pub(super) fn remove_break(_: &mut Session, words: &[&str]) -> Outcome {
+pub(super) fn set_break(session: &mut Session, words: &[&str]) -> Outcome {
+    let what = "set breakpoint";
+    let breakpoints = breakpoints(session, what)?;
+    breakpoints.report_to(session.output.notices());
+    let (event, tag) = (words.get(1).copied(), words.get(2).copied());
+    breakpoints
+        .set(event.unwrap_or_default(), tag.unwrap_or_default())
+        .map_err(could_not(what))
+}
+
+pub(super) fn remove_break(session: &mut Session, words: &[&str]) -> Outcome {
     let tag = words.get(1).copied().unwrap_or_default();
-    no_breakpoints(&format!("remove breakpoint {tag}"))
+    let what = format!("remove breakpoint {tag}");
+    breakpoints(session, &what)?
+        .remove(tag)
+        .map_err(could_not(&what))
 }
 
-pub(super) fn resume(_: &mut Session, _: &[&str]) -> Outcome {
-    no_breakpoints("resume request")
+pub(super) fn resume(session: &mut Session, words: &[&str]) -> Outcome {
+    let what = "resume request";
+    breakpoints(session, what)?
+        .resume(words.get(1).copied().unwrap_or_default())
+        .map_err(could_not(what))
 }
 
-/// ours: the real tool waits for ever, as no driver here ever stops a request.
-pub(super) fn wait_break(_: &mut Session, _: &[&str]) -> Outcome {
-    no_breakpoints("wait for breakpoint")
+/// ours: where no driver ever stops a request, the real tool waits for ever.
+pub(super) fn wait_break(session: &mut Session, words: &[&str]) -> Outcome {
+    breakpoints(session, "wait for breakpoint")?.wait(words.get(1).copied().unwrap_or_default());
+    Ok(())
 }

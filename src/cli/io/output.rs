@@ -6,6 +6,11 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::node::Notices;
 
 /// What `stdio` takes for pipes and files here.
 const CAPACITY: usize = 4096;
@@ -29,6 +34,8 @@ pub(super) struct Output<W: Sink> {
     sink: W,
     buffer: Vec<u8>,
     each_line: bool,
+    /// What other threads have said since.
+    said: Arc<Mutex<String>>,
 }
 
 /// The process's own.
@@ -45,16 +52,33 @@ impl Stdout {
 }
 
 impl<W: Sink> Output<W> {
-    pub(super) const fn new(sink: W, each_line: bool) -> Self {
+    pub(super) fn new(sink: W, each_line: bool) -> Self {
         Self {
             sink,
             buffer: Vec::new(),
             each_line,
+            said: Arc::default(),
         }
     }
 
-    /// Writes what is in the buffer.
+    /// Lines that any thread says; they appear before whatever is printed next.
+    pub(super) fn notices(&self) -> Notices {
+        let said = Arc::clone(&self.said);
+        Notices::to(move |line| {
+            let mut said = said.lock();
+            said.push_str(line);
+            said.push('\n');
+        })
+    }
+
+    /// Writes everything.
     pub(super) fn flush(&mut self) {
+        self.print("");
+        self.write_buffer();
+    }
+
+    /// Writes what is in the buffer.
+    fn write_buffer(&mut self) {
         if !self.buffer.is_empty() {
             self.sink.put(&self.buffer);
             self.buffer.clear();
@@ -62,6 +86,14 @@ impl<W: Sink> Output<W> {
     }
 
     pub(super) fn print(&mut self, text: &str) {
+        let said = std::mem::take(&mut *self.said.lock());
+        if !said.is_empty() {
+            self.add(&said);
+        }
+        self.add(text);
+    }
+
+    fn add(&mut self, text: &str) {
         let bytes = text.as_bytes();
         let room = CAPACITY - self.buffer.len();
         if bytes.len() <= room {
@@ -70,7 +102,7 @@ impl<W: Sink> Output<W> {
             // The buffer is filled and written, then whole blocks go past it.
             let (fits, rest) = bytes.split_at(room);
             self.buffer.extend_from_slice(fits);
-            self.flush();
+            self.write_buffer();
             let (blocks, rest) = rest.split_at(rest.len() - rest.len() % CAPACITY);
             if !blocks.is_empty() {
                 self.sink.put(blocks);
@@ -78,7 +110,7 @@ impl<W: Sink> Output<W> {
             self.buffer.extend_from_slice(rest);
         }
         if self.each_line && bytes.contains(&b'\n') {
-            self.flush();
+            self.write_buffer();
         }
     }
 

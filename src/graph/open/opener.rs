@@ -2,7 +2,7 @@
 
 use super::backing::BackingOptions;
 use super::{CacheMode, OpenFlags};
-use super::{backing, formats, probe, protocol};
+use super::{backing, blkdebug, formats, probe, protocol};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
 use crate::graph::options::values::text_of;
@@ -121,6 +121,14 @@ impl Opener<'_> {
             _ => None,
         };
         if let Some(driver) = &driver {
+            if let Some(node) = self.open_filter(driver, &mut request, flags)? {
+                node.set_access(access)?;
+                return Ok(Layer {
+                    node,
+                    backing: BackingOptions::default(),
+                    flags,
+                });
+            }
             if let Some(kind) = protocol::Protocol::by_name(driver) {
                 let node = protocol::open(kind, request, flags)?;
                 node.set_access(access)?;
@@ -181,10 +189,55 @@ impl Opener<'_> {
         flags: NodeFlags,
     ) -> Result<SharedNode> {
         if let Some(name) = request.name.take() {
-            return protocol::open_named(&name, flags.for_file());
+            return self.open_protocol(&name, flags);
         }
-        let below = request.tree.take_below("file.");
-        if let Some(reference) = request.tree.lookup("file").and_then(text_of) {
+        let nothing = request.tree.lookup("file").is_none()
+            && !request
+                .tree
+                .iter()
+                .any(|(name, _)| name.starts_with("file."));
+        if nothing && driver.is_none() {
+            return Err(Error::caller("Must specify either driver or file"));
+        }
+        self.open_required(&mut request.tree, "file", flags)
+    }
+
+    /// The protocol node that a bare name stands for, one level below.
+    pub(super) fn open_protocol(&self, name: &str, flags: NodeFlags) -> Result<SharedNode> {
+        let flags = flags.for_file();
+        if flags.depth_left == 0 {
+            return Err(Error::caller("Too many images are nested in each other"));
+        }
+        match protocol::protocol_prefix(name) {
+            Some(("blkdebug", rest)) => blkdebug::open_named(self, rest, flags),
+            _ => protocol::open_named(name, flags),
+        }
+    }
+
+    /// The filter node of that driver, with what lies below it; `None` when the driver is no filter.
+    fn open_filter(
+        &self,
+        driver: &str,
+        request: &mut Request,
+        flags: NodeFlags,
+    ) -> Result<Option<SharedNode>> {
+        let name = request.name.as_deref().and_then(protocol::protocol_prefix);
+        Ok(Some(match (driver, name) {
+            ("blkdebug", Some(("blkdebug", rest))) => blkdebug::open_named(self, rest, flags)?,
+            ("blkdebug", _) => blkdebug::open(self, std::mem::take(&mut request.tree), flags)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The child that `NAME.…` describes; there has to be one.
+    pub(super) fn open_required(
+        &self,
+        tree: &mut OptionTree,
+        child: &str,
+        flags: NodeFlags,
+    ) -> Result<SharedNode> {
+        let below = tree.take_below(&format!("{child}."));
+        if let Some(reference) = tree.lookup(child).and_then(text_of) {
             return Err(if below.is_empty() {
                 Error::caller(format!(
                     "Cannot find device='{reference}' nor node-name='{reference}'"
@@ -196,11 +249,9 @@ impl Opener<'_> {
             });
         }
         if below.is_empty() {
-            return Err(Error::caller(if driver.is_some() {
-                "A block device must be specified for \"file\""
-            } else {
-                "Must specify either driver or file"
-            }));
+            return Err(Error::caller(format!(
+                "A block device must be specified for \"{child}\""
+            )));
         }
         self.open_child(below, flags)
     }

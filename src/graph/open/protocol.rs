@@ -38,7 +38,7 @@ impl Protocol {
 }
 
 /// Protocols that would reach out over a network or into another program: refused by name, whoever asks.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 16] = [
     "ftp",
     "ftps",
     "gluster",
@@ -53,7 +53,6 @@ const REFUSED: [&str; 17] = [
     "ssh",
     "fat",
     "vvfat",
-    "blkdebug",
     "blkverify",
     "blklogwrites",
 ];
@@ -102,9 +101,9 @@ pub(crate) fn creatable_path(name: &str) -> Result<String> {
     match protocol_prefix(name) {
         None => Ok(name.to_owned()),
         Some(("file", path)) => Ok(path.to_owned()),
-        Some((null @ ("null-co" | "null-aio"), _)) => Err(Error::unsupported(format!(
-            "Protocol driver '{null}' does not support image creation"
-        ))),
+        Some((driver @ ("null-co" | "null-aio" | "blkdebug"), _)) => Err(Error::unsupported(
+            format!("Protocol driver '{driver}' does not support image creation"),
+        )),
         Some((protocol, _)) => Err(refused(protocol)),
     }
 }
@@ -128,13 +127,18 @@ pub(super) fn open(kind: Protocol, request: Request, flags: NodeFlags) -> Result
         Protocol::File | Protocol::HostDevice => open_file(kind, &mut tree, flags)?,
         Protocol::Null(name) => open_null(name, &mut tree, flags)?,
     };
-    if let Some((name, _)) = tree.iter().next() {
-        return Err(Error::caller(format!(
-            "Block protocol '{}' doesn't support the option '{name}'",
-            kind.name()
-        )));
-    }
+    refuse_leftovers(kind.name(), &tree)?;
     Ok(node)
+}
+
+/// Refuses options that nobody took.
+pub(super) fn refuse_leftovers(driver: &str, tree: &OptionTree) -> Result<()> {
+    match tree.iter().next() {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::caller(format!(
+            "Block protocol '{driver}' doesn't support the option '{name}'"
+        ))),
+    }
 }
 
 fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<SharedNode> {
