@@ -130,6 +130,37 @@ class Bench:
         )
 
 
+def copy_sparsely(source, target):
+    """Copies data only: a preallocated image claims far more than it holds, and holes that become zeros fill any disk."""
+    room = shutil.disk_usage(os.path.dirname(target)).free
+    if os.stat(source).st_blocks * 512 > room // 2:
+        raise RuntimeError(f"no room for a copy of {source}")
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        end = os.fstat(reader.fileno()).st_size
+        position = 0
+        while position < end:
+            try:
+                position = os.lseek(reader.fileno(), position, os.SEEK_DATA)
+            except OSError:
+                break
+            hole = os.lseek(reader.fileno(), position, os.SEEK_HOLE)
+            while position < hole:
+                data = os.pread(reader.fileno(), min(hole - position, 1 << 20), position)
+                os.pwrite(writer.fileno(), data, position)
+                position += len(data)
+        writer.truncate(end)
+
+
+def refuse_full_disk(bench):
+    """A scratch directory in memory that fills up takes the machine with it."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        available = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
+    needed = 12 * bench.bytes + (2 << 30)
+    room = min(available, shutil.disk_usage(bench.scratch).free)
+    if room < needed:
+        sys.exit(f"{room >> 20} MiB of room in {bench.scratch}, {needed >> 20} MiB are needed: choose --size or --dir")
+
+
 def opts(path, driver="qcow2"):
     key = "key-secret" if driver == "luks" else "encrypt.key-secret"
     return f"driver={driver},file.filename={path},{key}=s"
@@ -254,8 +285,7 @@ def rows(bench):
         return Row(
             ["snapshot", "-c", "s", image],
             10,
-            # shutil would write the holes out: a terabyte.
-            prepare=lambda: subprocess.run(["cp", "--sparse=always", bench.preallocated(), image], check=True),
+            prepare=lambda: copy_sparsely(bench.preallocated(), image),
         )
 
     def create(options, size, target):
@@ -409,6 +439,7 @@ def main():
         sys.exit("skipped(no qemu-img or qemu-io on PATH): there is nothing to measure against")
     with tempfile.TemporaryDirectory(prefix="cowproof-bench-", dir=arguments.dir) as scratch:
         bench = Bench(arguments, scratch)
+        refuse_full_disk(bench)
         lines = []
         print(HEAD)
         for name, make in rows(bench):

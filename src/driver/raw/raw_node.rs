@@ -4,7 +4,7 @@ use parking_lot::RwLock;
 
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
-use crate::node::{Extent, HostFile, Node, Preallocation, SharedNode, ZeroFlags};
+use crate::node::{Extent, HostFile, Node, Preallocation, SharedNode, Turn, ZeroFlags};
 
 /// Bytes of a sector: the unit in which lengths count, and what a probe looks at.
 const SECTOR: u64 = 512;
@@ -151,6 +151,17 @@ impl Node for Raw {
             sector.copy_from_slice(&data[..sector.len()]);
         })?;
         self.file.write_at(self.below(offset)?, data)
+    }
+
+    fn write_in_turn(
+        &self,
+        offset: GuestOffset,
+        data: &mut [u8],
+        turn: &mut dyn Turn,
+    ) -> Result<()> {
+        // Where the bytes go does not depend on the order.
+        turn.pass();
+        self.write_at_in_place(offset, data)
     }
 
     fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
