@@ -28,6 +28,20 @@ fn number_from(variable: &str) -> Option<u64> {
         .map(|text| text.parse().expect("a number"))
 }
 
+/// Both texts from a little before the place where they part.
+fn first_difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
+    let at = a
+        .bytes()
+        .zip(b.bytes())
+        .position(|(a, b)| a != b)
+        .unwrap_or(a.len().min(b.len()));
+    let piece = |text: &'a str| {
+        text.get(at.saturating_sub(80)..(at + 160).min(text.len()))
+            .unwrap_or(text)
+    };
+    (piece(a), piece(b))
+}
+
 /// Plays one case in all four ways; the error says what differs.
 fn judge(case: &Case, seed: u64, ours: &Tools, theirs: &Tools) -> Result<(), String> {
     let room = Room::new();
@@ -52,8 +66,9 @@ fn judge(case: &Case, seed: u64, ours: &Tools, theirs: &Tools) -> Result<(), Str
             room.facts(image, case, theirs)?,
         );
         if a != b {
+            let (us, them) = first_difference(&a, &b);
             return Err(format!(
-                "written {who}: info, map or check differ\n  us:   {a}\n  them: {b}"
+                "written {who}: info, map or check differ\n  us:   …{us}\n  them: …{them}"
             ));
         }
         room.check_is_clean(image, case, theirs)

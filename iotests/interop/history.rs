@@ -55,7 +55,13 @@ fn session(random: &mut Random, case: &Case, untouched: &mut Vec<bool>) -> Vec<S
         let command = match random.below(8) {
             0 => format!("write -z {offset} {length}"),
             1 if case.format == Format::Qcow2V3 => format!("write -z -u {offset} {length}"),
-            2 => format!("discard {} {}", offset & !511, (length | 511) + 1),
+            2 => {
+                let start = offset & !511;
+                format!(
+                    "discard {start} {}",
+                    ((length | 511) + 1).min(case.size() - start)
+                )
+            }
             3 | 4 if case.compression != "none" => {
                 let index =
                     usize::try_from(random.below(untouched.len() as u64)).expect("an index");

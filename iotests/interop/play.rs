@@ -201,9 +201,12 @@ impl Room {
     /// What `info`, `map` and `check` tell, without what legitimately differs between runs (dates, sizes on disk).
     pub fn facts(&self, image: &Image, case: &Case, tools: &Tools) -> Result<String, String> {
         let opened = open_options(image, case);
+        // `info` opens no backing file and refuses options for one.
+        let path = image.path.clone();
+        let alone = open_options(&Image { path, base: None }, case);
         let mut info = json(&Self::img(
             tools,
-            &["info", "--output=json", "--image-opts", &opened],
+            &["info", "--output=json", "--image-opts", &alone],
         )?)?;
         forget_volatile(&mut info);
         let map = json(&Self::img(

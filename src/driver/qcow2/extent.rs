@@ -25,7 +25,7 @@ impl Qcow2 {
             Mapping::Zero(host) => Extent {
                 zero: true,
                 allocated: true,
-                host,
+                host: host.filter(|_| self.encryption_method.is_none()),
                 ..found
             },
             Mapping::Data(host) => {
