@@ -7,7 +7,7 @@ use super::option_help;
 use super::session::{ImageOptions, Session, cache_mode, one_image};
 use crate::base::Error;
 use crate::graph::OpenFlags;
-use crate::graph::create::tables::amend_options;
+use crate::graph::create::tables::{amend_options, create_options};
 use crate::graph::options::parse_options;
 
 const CHOICES: &[Choice] = &[
@@ -78,7 +78,15 @@ fn refuse(format: &str, options: &crate::graph::OptionTree) -> Result<(), Failur
     let known = amend_options(format).ok_or_else(|| option_help::not_amendable(format))?;
     for (name, _) in options.iter() {
         if !known.iter().any(|option| option.name == name) {
-            return Err(Failure::words(format!("Invalid parameter '{name}'")));
+            let error = Error::caller(format!("Invalid parameter '{name}'"));
+            let creates = create_options(format)
+                .is_some_and(|options| options.iter().any(|option| option.name == name));
+            return Err(if creates {
+                error.with_hint("This option is only supported for image creation")
+            } else {
+                error
+            }
+            .into());
         }
     }
     Err(Error::unsupported(format!(

@@ -8,15 +8,49 @@ use super::metadata::{FreeReason, Metadata};
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
-use crate::node::Preallocation;
+use crate::node::{Preallocation, ZeroFlags};
 
 impl Qcow2 {
     /// Grows or shrinks the disk.
     pub(super) fn resize_disk(&self, length: u64, preallocation: Preallocation) -> Result<()> {
         self.check_writable()?;
-        let _own = self.ranges.own_all();
-        let mut metadata = self.metadata()?;
-        self.resize_locked(&mut metadata, length, preallocation)
+        let old = self.size();
+        let hidden_end = self.end_to_hide(old, length, preallocation)?;
+        {
+            let _own = self.ranges.own_all();
+            let mut metadata = self.metadata()?;
+            self.resize_locked(&mut metadata, length, preallocation)?;
+        }
+        match hidden_end.checked_sub(old) {
+            None | Some(0) => Ok(()),
+            Some(hidden) => {
+                self.write_zeroes_disk(GuestOffset::new(old), hidden, ZeroFlags::empty())
+            }
+        }
+    }
+
+    /// What a longer backing file has behind the old end must not show through: up to where the disk is zeroed when
+    /// it grows.
+    fn end_to_hide(&self, old: u64, length: u64, preallocation: Preallocation) -> Result<u64> {
+        let Some(backing) = self.backing_node() else {
+            return Ok(old);
+        };
+        if length <= old || backing.length()? <= old {
+            return Ok(old);
+        }
+        match preallocation {
+            // The new clusters hold zeros of their own.
+            Preallocation::Falloc | Preallocation::Full => {
+                let end_of_cluster = old.next_multiple_of(self.geometry.cluster_size());
+                Ok(end_of_cluster.min(length))
+            }
+            Preallocation::Off | Preallocation::Metadata if self.version < 3 => {
+                // Version 2 has no zero clusters.
+                Err(Error::unsupported("Operation not supported")
+                    .prefixed("Failed to zero out new clusters: "))
+            }
+            Preallocation::Off | Preallocation::Metadata => Ok(length),
+        }
     }
 
     /// The same when the caller owns the whole image.

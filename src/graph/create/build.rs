@@ -266,7 +266,11 @@ fn qcow1_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Res
         Qcow2Encryption::Luks(_) => return Err(Error::caller("Unsupported encryption format")),
     };
     if let Some(format) = tree.take_text("backing_fmt") {
-        check_backing_format(&format)?;
+        if !open::is_known_driver(&format) {
+            return Err(Error::caller(format!(
+                "unrecognized backing format '{format}'"
+            )));
+        }
     }
     Ok(Plan::Qcow1(Qcow1CreateOptions {
         size,
@@ -281,6 +285,21 @@ fn check_backing_format(format: &str) -> Result<()> {
         Ok(())
     } else {
         Err(refused_value("backing-fmt", format))
+    }
+}
+
+/// A disk is counted in sectors, by a signed number that leaves room for one more request.
+fn refuse_endless(size: u64) -> Result<()> {
+    /// QEMU: the longest node.
+    const LENGTH_MAX: u64 = (1 << 63) - (1 << 30);
+    match size.checked_next_multiple_of(512) {
+        Some(length) if length <= LENGTH_MAX => Ok(()),
+        Some(length) if i64::try_from(length).is_ok() => Err(Error::caller(format!(
+            "Could not resize image: offset({length}) exceeds maximum({LENGTH_MAX})"
+        ))),
+        _ => Err(Error::caller(
+            "Could not resize image: Image size cannot be negative",
+        )),
     }
 }
 
@@ -307,11 +326,7 @@ fn qcow2_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Res
         Some("zstd") => CompressionType::Zstd,
         Some(other) => return Err(refused_value("compression-type", other)),
     };
-    if i64::try_from(size).is_err() {
-        return Err(Error::caller(
-            "Could not resize image: Image size cannot be negative",
-        ));
-    }
+    refuse_endless(size)?;
     let options = Qcow2CreateOptions {
         size,
         version,
