@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         }
         Err(error) => println!("the suite on the real tools: skipped({error})"),
     }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run(program: &Path, subject: &str, tests: &[&str]) -> bool {
