@@ -328,7 +328,7 @@ impl Metadata {
         refcount::read(
             &geometry,
             &bytes,
-            place - (start * 8 >> geometry.refcount_order()),
+            place - ((start * 8) >> geometry.refcount_order()),
         )
     }
 }

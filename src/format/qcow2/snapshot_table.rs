@@ -5,7 +5,7 @@ use crate::base::error::errno;
 use crate::base::{Error, HostOffset, limits};
 
 /// Bytes of an entry before its extra data.
-pub const FIXED_BYTES: u64 = 40;
+pub const FIXED_BYTES: usize = 40;
 /// Extra data that is always written: VM state size, disk size, instruction count.
 pub const WRITTEN_EXTRA_BYTES: usize = 24;
 /// Version 3 requires the first two fields of the extra data.
@@ -132,7 +132,7 @@ fn read_entry(
     trim: bool,
 ) -> Result<(Snapshot, usize, Option<u32>), EntryError> {
     let mut reader = Reader::new(bytes);
-    let short = |_: Truncated| EntryError::Short(FIXED_BYTES as usize);
+    let short = |_: Truncated| EntryError::Short(FIXED_BYTES);
     let l1_offset = reader.u64().map_err(short)?;
     let l1_entries = reader.u32().map_err(short)?;
     let id_bytes = usize::from(reader.u16().map_err(short)?);
@@ -152,7 +152,7 @@ fn read_entry(
         return Err(EntryError::Refused(SnapshotTableError::ExtraTooLong(index)));
     }
     let stored = usize::try_from(stored).unwrap_or(usize::MAX);
-    let length = (FIXED_BYTES as usize)
+    let length = FIXED_BYTES
         .saturating_add(stored)
         .saturating_add(id_bytes + name_bytes);
     let cap = usize::try_from(limits::QCOW2_MAX_SNAPSHOT_TABLE_BYTES).unwrap_or(usize::MAX);

@@ -94,7 +94,7 @@ impl Metadata {
             self.header.snapshot_count = cap;
         }
         if stored <= cap && !self.snapshot_table_needs_trim()? {
-            return self.report_incomplete_snapshots(lines);
+            return Ok(self.report_incomplete_snapshots(lines));
         }
         let table = self.read_snapshot_table(self.header.snapshot_count, true)?;
         self.snapshot_table_bytes = table.bytes as u64;
@@ -107,7 +107,7 @@ impl Metadata {
             lines.report.corruptions_fixed += 1;
         }
         self.snapshots = table.snapshots;
-        self.report_incomplete_snapshots(lines)?;
+        self.report_incomplete_snapshots(lines);
         Ok(true)
     }
 
@@ -121,7 +121,7 @@ impl Metadata {
         }
     }
 
-    fn report_incomplete_snapshots(&self, lines: &mut Lines<'_>) -> Result<bool> {
+    fn report_incomplete_snapshots(&self, lines: &mut Lines<'_>) -> bool {
         let mut any = false;
         for (index, snapshot) in self.snapshots.iter().enumerate() {
             if self.header.version >= 3 && snapshot.incomplete() {
@@ -129,7 +129,7 @@ impl Metadata {
                 any = true;
             }
         }
-        Ok(any)
+        any
     }
 
     /// Takes impossible places from the zero clusters of these tables.

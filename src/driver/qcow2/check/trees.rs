@@ -27,38 +27,34 @@ impl Place<'_> {
     fn read_l2(&self, table: HostOffset) -> Result<Vec<u8>> {
         self.file.read_vec(table, self.geometry.cluster_bytes())
     }
+}
 
-    /// Does `work` for `count` items on all cores; results in order.
-    fn in_parallel<T: Send>(
-        &self,
-        count: usize,
-        work: impl Fn(usize) -> Result<T> + Sync,
-    ) -> Result<Vec<T>> {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = threads.min(MAX_THREADS).min(count);
-        if threads <= 1 {
-            return (0..count).map(work).collect();
-        }
-        let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Option<Result<T>>>> = (0..count).map(|_| Mutex::new(None)).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(slot) = results.get(index) else {
-                            break;
-                        };
-                        *slot.lock() = Some(work(index));
-                    }
-                });
-            }
-        });
-        results
-            .into_iter()
-            .map(|slot| slot.into_inner().unwrap_or_else(|| Err(Error::eio())))
-            .collect()
+/// Does `work` for `count` items on all cores; results in order.
+fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.min(MAX_THREADS).min(count);
+    if threads <= 1 {
+        return (0..count).map(work).collect();
     }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<T>>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(slot) = results.get(index) else {
+                        break;
+                    };
+                    *slot.lock() = Some(work(index));
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .map(|slot| slot.into_inner().unwrap_or_else(|| Err(Error::eio())))
+        .collect()
 }
 
 /// The table that a check follows: any entry that is not zero has one, if only at offset 0.
@@ -107,12 +103,12 @@ pub(super) fn count_tree(
 ) -> Result<Counted> {
     let mut total = Counted::default();
     counts.add_region(l1_offset.bytes(), l1.len() as u64 * 8, 1, &mut |f, n| {
-        lines.corruption(&f, n)
+        lines.corruption(&f, n);
     });
     let weights = table_weights(l1);
     let budget = AtomicU64::new(0);
     for (entries, weights) in l1.chunks(BATCH).zip(weights.chunks(BATCH)) {
-        let outcomes = place.in_parallel(entries.len(), |index| {
+        let outcomes = in_parallel(entries.len(), |index| {
             let entry = entries.get(index).copied().unwrap_or_default();
             let weight = u64::from(weights.get(index).copied().unwrap_or(0));
             let mut kept = Kept::default();
@@ -166,7 +162,7 @@ fn judge_l1_entry(
     }
     let offset = table.bytes();
     counts.add_region(offset, geometry.cluster_size(), 1, &mut |f, n| {
-        lines.corruption(&f, n)
+        lines.corruption(&f, n);
     });
     if !table.is_aligned(geometry.cluster_size()) {
         lines.corruption(&Finding::L2TableUnaligned { offset }, 1);
@@ -184,7 +180,7 @@ pub(super) fn compare_tree_flags(
     let budget = AtomicU64::new(0);
     let mut first = 0_u64;
     for (entries, weights) in l1.chunks(BATCH).zip(weights.chunks(BATCH)) {
-        let outcomes = place.in_parallel(entries.len(), |index| {
+        let outcomes = in_parallel(entries.len(), |index| {
             let mut kept = Kept::default();
             let entry = entries.get(index).copied().unwrap_or_default();
             let weight = u64::from(weights.get(index).copied().unwrap_or(0));

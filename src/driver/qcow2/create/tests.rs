@@ -78,7 +78,7 @@ fn compare(directory: &std::path::Path, pick: &mut dyn FnMut(usize) -> usize) ->
         2 => 1_000_000,
         3 => largest / 3 + 511,
         4 => largest,
-        _ => (pick(1 << 24) as u64) * largest >> 24,
+        _ => ((pick(1 << 24) as u64) * largest) >> 24,
     };
     options.refcount_bits = 16;
     if options.version == 3 {

@@ -100,7 +100,7 @@ impl ReferenceCounts {
         let end = first.saturating_add(count).min(self.clusters());
         let mut cluster = first;
         while cluster < end {
-            let stop = ((cluster >> SEGMENT_BITS) + 1 << SEGMENT_BITS).min(end);
+            let stop = (((cluster >> SEGMENT_BITS) + 1) << SEGMENT_BITS).min(end);
             if let Some(segment) = self.segment_of(cluster) {
                 let mut segment = segment.lock();
                 self.add_in_segment(&mut segment, cluster, stop, weight, report);

@@ -1,6 +1,7 @@
 //! One L2 table: its references counted, its entries judged.
 
 use super::{Finding, ReferenceCounts};
+use crate::base::HostOffset;
 use crate::format::qcow2::{CompressedDescriptor, Geometry, L2Entry, l2_entry};
 
 /// Bits that mean something in an entry that is not compressed.
@@ -56,7 +57,7 @@ pub fn count_l2_table(
             continue;
         }
         let entry = L2Entry::from_raw(raw);
-        let offset = entry.host().map_or(0, |host| host.bytes());
+        let offset = entry.host().map_or(0, HostOffset::bytes);
         if offset != 0 && raw & !KNOWN_BITS == 0 && counts.holds_cluster(offset) {
             fragmentation.note(offset, cluster_size);
             let cluster = offset >> geometry.cluster_bits();

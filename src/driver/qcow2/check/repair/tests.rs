@@ -91,11 +91,14 @@ fn assert_same_repair(shop: &Workshop, source: &str, patches: &[(u64, &[u8])]) {
     }
 }
 
+/// An image, and what is patched into it.
+type Case = (&'static str, Vec<(u64, Vec<u8>)>);
+
 #[test]
 fn damage_is_repaired_as_by_the_real_tool() {
     let Some(shop) = workshop() else { return };
     let q = u64::to_be_bytes;
-    let cases: Vec<(&str, Vec<(u64, Vec<u8>)>)> = vec![
+    let cases: Vec<Case> = vec![
         ("plain", vec![]),
         ("plain", vec![(BLOCK + 4 * 2, vec![0, 2])]),
         ("plain", vec![(BLOCK + 5 * 2, vec![0, 2])]),

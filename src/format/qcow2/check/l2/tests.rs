@@ -16,16 +16,16 @@ fn fragments_are_counted_as_the_real_tool_counts_them() {
     let none = &mut |finding, _| panic!("{finding}");
     let copied = 1 << 63;
     let first = table(&[
-        5 * CLUSTER | copied,
+        (5 * CLUSTER) | copied,
         6 * CLUSTER,
         0,
         1,
-        7 * CLUSTER | 1,
+        (7 * CLUSTER) | 1,
         9 * CLUSTER,
     ]);
     let first = count_l2_table(&geometry, &first, &counts, (1, false), none);
     assert_eq!((first.allocated, first.fragmented), (4, 1));
-    let second = table(&[10 * CLUSTER, 1 << 62 | 20 * CLUSTER]);
+    let second = table(&[10 * CLUSTER, (1 << 62) | (20 * CLUSTER)]);
     let second = count_l2_table(&geometry, &second, &counts, (1, false), none);
     assert_eq!((second.compressed, second.fragmented), (1, 1));
     let mut total = Fragmentation::default();
@@ -79,7 +79,7 @@ fn findings_come_in_the_order_of_the_entries() {
 fn a_zero_cluster_loses_an_impossible_place() {
     let geometry = Geometry::new(16, 4, false).unwrap();
     let counts = ReferenceCounts::new(geometry, 10 * CLUSTER).unwrap();
-    let mut bytes = table(&[CLUSTER | 0x201, 2 * CLUSTER | 1, CLUSTER | 0x200]);
+    let mut bytes = table(&[CLUSTER | 0x201, (2 * CLUSTER) | 1, CLUSTER | 0x200]);
     let mut findings = Vec::new();
     count_l2_table(&geometry, &bytes, &counts, (1, true), &mut |finding, _| {
         findings.push(finding);
@@ -91,6 +91,6 @@ fn a_zero_cluster_loses_an_impossible_place() {
     // Only the data cluster at the same impossible place was counted.
     assert_eq!((counts.count(1), counts.count(2)), (1, 2));
     assert!(mend_l2_table(&geometry, &mut bytes));
-    assert_eq!(bytes, table(&[1, 2 * CLUSTER | 1, CLUSTER | 0x200]));
+    assert_eq!(bytes, table(&[1, (2 * CLUSTER) | 1, CLUSTER | 0x200]));
     assert!(!mend_l2_table(&geometry, &mut bytes));
 }
