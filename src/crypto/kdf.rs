@@ -1,5 +1,7 @@
 //! PBKDF2 and how many iterations take how long (luks1 §4).
 
+mod sha256;
+
 use std::time::{Duration, Instant};
 
 use digest::{FixedOutput, KeyInit, Update};
@@ -22,11 +24,17 @@ pub fn pbkdf2(
     iterations: u32,
     output: &mut [u8],
 ) {
-    with_digest!(hash, D => derive::<D>(password, salt, iterations, output));
+    let fast = (hash == HashAlgorithm::Sha256).then(|| sha256::Keyed::new(password));
+    with_digest!(hash, D => derive::<D>(password, salt, iterations, fast.as_ref(), output));
 }
 
-fn derive<D: EagerHash + Sync>(password: &[u8], salt: &[u8], iterations: u32, output: &mut [u8])
-where
+fn derive<D: EagerHash + Sync>(
+    password: &[u8],
+    salt: &[u8],
+    iterations: u32,
+    fast: Option<&sha256::Keyed>,
+    output: &mut [u8],
+) where
     Hmac<D>: KeyInit + Update + FixedOutput + Clone + Sync,
 {
     // HMAC takes keys of any length.
@@ -35,13 +43,13 @@ where
     };
     let block_bytes = <D as digest::Digest>::output_size();
     if output.len() <= block_bytes {
-        block(&keyed, salt, iterations, 1, output);
+        block(&keyed, salt, iterations, 1, fast, output);
         return;
     }
     std::thread::scope(|scope| {
         for (chunk, number) in output.chunks_mut(block_bytes).zip(1..) {
             let keyed = &keyed;
-            scope.spawn(move || block(keyed, salt, iterations, number, chunk));
+            scope.spawn(move || block(keyed, salt, iterations, number, fast, chunk));
         }
     });
 }
@@ -52,6 +60,7 @@ fn block<M: Update + FixedOutput + Clone>(
     salt: &[u8],
     iterations: u32,
     number: u32,
+    fast: Option<&sha256::Keyed>,
     output: &mut [u8],
 ) {
     let mut first = keyed.clone();
@@ -59,12 +68,17 @@ fn block<M: Update + FixedOutput + Clone>(
     first.update(&number.to_be_bytes());
     let mut u = first.finalize_fixed();
     let mut sum = u.clone();
-    for _ in 1..iterations {
-        let mut next = keyed.clone();
-        next.update(&u);
-        u = next.finalize_fixed();
-        for (byte, other) in sum.iter_mut().zip(&u) {
-            *byte ^= other;
+    match (fast, sum.first_chunk_mut()) {
+        (Some(fast), Some(sum)) => fast.iterate(iterations, sum),
+        _ => {
+            for _ in 1..iterations {
+                let mut next = keyed.clone();
+                next.update(&u);
+                u = next.finalize_fixed();
+                for (byte, other) in sum.iter_mut().zip(&u) {
+                    *byte ^= other;
+                }
+            }
         }
     }
     let length = output.len();

@@ -14,6 +14,25 @@ fn pbkdf2_is_the_crate_s_for_every_hash_and_length() {
     }
 }
 
+#[test]
+fn sha256_s_own_loop_takes_passwords_of_any_length() {
+    for length in [0, 1, 63, 64, 65, 200] {
+        let password: Vec<u8> = (1..=length).collect();
+        for iterations in [1, 2, 1000] {
+            let (mut ours, mut theirs) = ([0; 80], [0; 80]);
+            pbkdf2(
+                HashAlgorithm::Sha256,
+                &password,
+                b"salt",
+                iterations,
+                &mut ours,
+            );
+            ::pbkdf2::pbkdf2_hmac::<sha2::Sha256>(&password, b"salt", iterations, &mut theirs);
+            assert_eq!(ours, theirs, "{length} bytes, {iterations} iterations");
+        }
+    }
+}
+
 /// RFC 6070, vectors 2 and 5.
 #[test]
 fn pbkdf2_is_the_standard_s() {
