@@ -194,5 +194,25 @@ fn three_digits(value: f64) -> String {
     }
 }
 
+/// A number as options take them: decimal, `0x…`, or octal with a leading zero; a sign is allowed.
+pub fn signed_number(value: &str) -> Option<i64> {
+    let (negative, digits) = match value.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, value.strip_prefix('+').unwrap_or(value)),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let hexadecimal = digits.strip_prefix("0x").or(digits.strip_prefix("0X"));
+    let number = match hexadecimal {
+        Some(rest) => i64::from_str_radix(rest, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8),
+        None => digits.parse(),
+    };
+    number
+        .ok()
+        .map(|number| if negative { -number } else { number })
+}
+
 #[cfg(test)]
 mod tests;

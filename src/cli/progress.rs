@@ -25,6 +25,23 @@ impl Printer {
         printer
     }
 
+    /// How far a job of several phases is. What is known of the whole grows with each: percents may fall.
+    pub fn report_phase(&self, done: u64, total: u64) {
+        if total == 0 {
+            return;
+        }
+        let percent = percent(done, total);
+        let Ok(mut shown) = self.shown.lock() else {
+            return;
+        };
+        let bound = *shown;
+        let falls = percent < bound;
+        if falls || percent > bound + self.step || done == 0 || done == total {
+            *shown = percent;
+            self.print(percent);
+        }
+    }
+
     /// All is done.
     pub fn finish(&self) {
         self.print(100.0);
@@ -38,13 +55,17 @@ impl Printer {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
+fn percent(done: u64, total: u64) -> f64 {
+    done as f64 / total as f64 * 100.0
+}
+
 impl Progress for Printer {
     fn report(&self, done: u64, total: u64) {
         if total == 0 {
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
-        let percent = done as f64 / total as f64 * 100.0;
+        let percent = percent(done, total);
         let Ok(mut shown) = self.shown.lock() else {
             return;
         };

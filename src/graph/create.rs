@@ -1,7 +1,7 @@
 //! Creating an image: from `create -f FMT -o …` to a file.
 
 mod build;
-mod prepare;
+pub(in crate::graph) mod prepare;
 pub mod tables;
 
 use super::options::values::text_of;

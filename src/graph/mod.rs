@@ -1,5 +1,6 @@
 //! Floor 5: option trees, the driver registry, open and create, backing chains.
 
+pub mod amend;
 pub mod create;
 pub mod environment;
 pub mod json;

@@ -1,6 +1,7 @@
 //! Floor 3: the `Node` trait and what every driver shares around it.
 
 pub mod access;
+pub mod amend;
 pub mod debug_event;
 pub mod extent;
 pub mod host_file;
@@ -18,6 +19,7 @@ use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
 
 pub use access::{Access, Permissions};
+pub use amend::{AmendRequest, KeySlotChange};
 pub use debug_event::{Breakpoints, DebugEvent};
 pub use extent::Extent;
 pub use host_file::HostFile;
@@ -173,6 +175,15 @@ pub trait Node: Send + Sync {
     fn check(&self, repair: Repair, report: &mut dyn FnMut(&str)) -> Result<CheckReport> {
         let _ = (repair, report);
         Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Changes options of the image (`amend`).
+    fn amend(&self, request: &AmendRequest<'_>) -> Result<()> {
+        let _ = request;
+        Err(Error::unsupported(format!(
+            "Format driver '{}' does not support option amendment",
+            self.driver()
+        )))
     }
 
     /// The protocol node below a format node.

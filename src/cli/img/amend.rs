@@ -5,10 +5,10 @@ use super::failure::{Failure, Outcome};
 use super::format_options::FormatOptions;
 use super::option_help;
 use super::session::{ImageOptions, Session, cache_mode, one_image};
-use crate::base::Error;
-use crate::graph::OpenFlags;
-use crate::graph::create::tables::{amend_options, create_options};
+use crate::cli::progress::Printer;
 use crate::graph::options::parse_options;
+use crate::graph::{self, Environment, OpenFlags, OptionTree};
+use crate::node::SharedNode;
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -26,6 +26,8 @@ const CHOICES: &[Choice] = &[
 pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let mut image = ImageOptions::default();
     let mut options = FormatOptions::default();
+    let mut force = false;
+    let mut wanted = false;
     let mut cache_name = "writeback".to_owned();
     let mut given = session.arguments(CHOICES, arguments);
     while let Some(option) = session.next_option(&mut given)? {
@@ -35,7 +37,8 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         match option.key {
             "cache" => cache_name = option.value,
             "options" => options.add(&option.value)?,
-            _ => {}
+            "force" => force = true,
+            _ => wanted = true,
         }
     }
     if options.is_empty() {
@@ -65,7 +68,8 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let outcome = if parsed.help {
         option_help::amend(session, node.driver())
     } else {
-        refuse(node.driver(), &parsed.tree)
+        let printer = Printer::start(wanted && !session.quiet, 1.0);
+        amend(&node, &parsed.tree, force, &environment, &printer)
     };
     let closed = node.close();
     outcome?;
@@ -73,24 +77,18 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     Ok(0)
 }
 
-/// No driver can amend yet: wrong options are refused by name, right ones as not built.
-fn refuse(format: &str, options: &crate::graph::OptionTree) -> Result<(), Failure> {
-    let known = amend_options(format).ok_or_else(|| option_help::not_amendable(format))?;
-    for (name, _) in options.iter() {
-        if !known.iter().any(|option| option.name == name) {
-            let error = Error::caller(format!("Invalid parameter '{name}'"));
-            let creates = create_options(format)
-                .is_some_and(|options| options.iter().any(|option| option.name == name));
-            return Err(if creates {
-                error.with_hint("This option is only supported for image creation")
-            } else {
-                error
-            }
-            .into());
-        }
-    }
-    Err(Error::unsupported(format!(
-        "Amending options of format '{format}' is not supported"
-    ))
-    .into())
+fn amend(
+    node: &SharedNode,
+    options: &OptionTree,
+    force: bool,
+    environment: &Environment,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let options = graph::amend::check(node.driver(), options)?;
+    let amended = graph::amend::amend(node, &options, force, environment, &|done, total| {
+        printer.report_phase(done, total);
+    });
+    // Here all is said to be done even when it failed.
+    printer.finish();
+    Ok(amended?)
 }

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::session::Session;
+use crate::graph::amend::not_amendable;
 use crate::graph::create::tables::{amend_options, create_options, format_options, help_lines};
 
 /// `create -o help`: with a file name the host file's options are among them.
@@ -27,7 +28,7 @@ pub fn create(session: &Session, format: &str, filename: Option<&str>) -> Result
 pub fn amend(session: &Session, format: &str) -> Result<(), Failure> {
     let options = match (amend_options(format), create_options(format)) {
         (Some(options), _) => options,
-        (None, Some(_)) => return Err(not_amendable(format)),
+        (None, Some(_)) => return Err(not_amendable(format).into()),
         (None, None) => {
             return Err(Failure::words(format!("Unknown file format '{format}'")));
         }
@@ -37,13 +38,6 @@ pub fn amend(session: &Session, format: &str) -> Result<(), Failure> {
         lines(&help_lines(options))
     ));
     Ok(())
-}
-
-/// The refusal of a format that has nothing to amend.
-pub fn not_amendable(format: &str) -> Failure {
-    Failure::words(format!(
-        "Format driver '{format}' does not support option amendment"
-    ))
 }
 
 fn lines(lines: &[String]) -> String {

@@ -1,5 +1,6 @@
 //! The options of a new volume (luks1 §7).
 
+use crate::base::size::signed_number;
 use crate::base::{Error, Result};
 use crate::crypto::{CipherAlgorithm, CipherMode, CipherSuite, HashAlgorithm, IvAlgorithm};
 
@@ -46,7 +47,7 @@ impl LuksCreateOptions {
             "ivgen-hash-alg" => self.iv_hash = Some(HashAlgorithm::from_option(name, value)?),
             "hash-alg" => self.hash = value.parse()?,
             "iter-time" => {
-                self.iter_time_ms = parse_number(value).ok_or_else(|| {
+                self.iter_time_ms = signed_number(value).ok_or_else(|| {
                     Error::caller(format!("Parameter '{prefix}{name}' expects a number"))
                 })?;
             }
@@ -66,24 +67,4 @@ impl LuksCreateOptions {
             iv_hash: self.iv_hash.or(default_hash),
         }
     }
-}
-
-/// A number as options take them: decimal, `0x…`, or octal with a leading zero; a sign is allowed.
-pub(super) fn parse_number(value: &str) -> Option<i64> {
-    let (negative, digits) = match value.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, value.strip_prefix('+').unwrap_or(value)),
-    };
-    if digits.starts_with(['+', '-']) {
-        return None;
-    }
-    let hexadecimal = digits.strip_prefix("0x").or(digits.strip_prefix("0X"));
-    let number = match hexadecimal {
-        Some(rest) => i64::from_str_radix(rest, 16),
-        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8),
-        None => digits.parse(),
-    };
-    number
-        .ok()
-        .map(|number| if negative { -number } else { number })
 }

@@ -20,7 +20,9 @@ use crate::base::{Error, GuestOffset, HostOffset, IvSector, PayloadOffset, Resul
 use crate::crypto::cipher::{IvObserver, SharedCipher};
 use crate::crypto::secret::{Secret, SecretStore};
 use crate::format::luks1::Header;
-use crate::node::{Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn, ZeroFlags};
+use crate::node::{
+    AmendRequest, Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn, ZeroFlags,
+};
 
 const SECTOR: u64 = SECTOR_SIZE as u64;
 /// Bytes read, ciphered and written in one go: large enough for the file system, small enough for the cache.
@@ -54,6 +56,8 @@ pub struct Luks {
     /// `None` when opened without a key.
     cipher: Option<SharedCipher>,
     max_iterations: u32,
+    /// The passphrase it was opened with: a change of key slots needs it.
+    key: Option<Secret>,
     length: RwLock<u64>,
     /// Writes of whole sectors share it; a write that reads, changes and writes back a sector has it alone.
     whole_sectors: RwLock<()>,
@@ -90,6 +94,7 @@ impl Luks {
             header: RwLock::new(header),
             cipher,
             max_iterations,
+            key: options.key,
             length: RwLock::new(length),
             whole_sectors: RwLock::new(()),
         }))
@@ -130,7 +135,7 @@ impl Luks {
     }
 
     /// Adds or erases key slots. `unlock`: the passphrase that the volume was opened with.
-    pub fn amend(
+    pub fn amend_key_slots(
         &self,
         unlock: &Secret,
         secrets: &SecretStore,
@@ -424,6 +429,16 @@ impl Node for Luks {
             specific: Some(("luks", info_value(&self.header.read()))),
             ..ImageInfo::default()
         })
+    }
+
+    fn amend(&self, request: &AmendRequest<'_>) -> Result<()> {
+        let change = request.key_slots.clone().unwrap_or_default();
+        let options = KeySlotOptions::from_change(&change, request.force)?;
+        let key = self
+            .key
+            .as_ref()
+            .ok_or_else(|| super::volume::missing_key(""))?;
+        self.amend_key_slots(key, request.secrets, &options)
     }
 
     fn file(&self) -> Option<SharedNode> {

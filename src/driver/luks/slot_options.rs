@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::create_options::parse_number;
 use crate::base::{Error, Result};
+use crate::node::KeySlotChange;
 
 /// What becomes of the slots that are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +47,15 @@ pub struct KeySlotOptions {
 }
 
 impl KeySlotOptions {
-    /// Sets one option by its name without prefix; false when there is no such option. `prefix` (`""` or
-    /// `"encrypt."`) shows in messages about bad numbers.
-    pub fn set(&mut self, name: &str, value: &str, prefix: &str) -> Result<bool> {
-        let number = || {
-            parse_number(value).ok_or_else(|| {
-                Error::caller(format!("Parameter '{prefix}{name}' expects a number"))
-            })
-        };
-        match name {
-            "state" => self.state = Some(value.parse()?),
-            "new-secret" => self.new_secret = Some(value.to_owned()),
-            "old-secret" => self.old_secret = Some(value.to_owned()),
-            "keyslot" => self.keyslot = Some(number()?),
-            "iter-time" => self.iter_time_ms = Some(number()?),
-            _ => return Ok(false),
-        }
-        Ok(true)
+    /// What a request asks for.
+    pub fn from_change(change: &KeySlotChange, force: bool) -> Result<Self> {
+        Ok(Self {
+            state: change.state.as_deref().map(str::parse).transpose()?,
+            new_secret: change.new_secret.clone(),
+            old_secret: change.old_secret.clone(),
+            keyslot: change.keyslot,
+            iter_time_ms: change.iter_time_ms,
+            force,
+        })
     }
 }

@@ -71,6 +71,8 @@ pub struct Qcow2 {
     /// Encryption as the header says, with or without a key.
     pub(super) encryption_method: Option<CryptMethod>,
     pub(super) version: u32,
+    /// The passphrase it was opened with: a change of key slots needs it.
+    pub(super) key: Option<Secret>,
     pub(super) writable: bool,
     /// Guest discards do something (`discard=unmap`).
     pub(super) honours_discard: bool,
@@ -100,6 +102,7 @@ impl Qcow2 {
             encryption,
             encryption_method: (method != CryptMethod::None).then_some(method),
             version: metadata.header.version,
+            key: options.key.clone(),
             writable: metadata.writable,
             honours_discard: options.discard_unmap,
             backing: RwLock::new(None),

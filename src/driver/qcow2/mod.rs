@@ -1,6 +1,7 @@
 //! qcow2 versions 2 and 3.
 
 mod allocate;
+mod amend;
 mod backing;
 mod check;
 mod close;

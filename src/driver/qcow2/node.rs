@@ -4,8 +4,8 @@ use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
 use crate::node::{
-    BackingReference, CheckReport, Extent, ImageInfo, Node, Preallocation, Repair, SharedNode,
-    SnapshotInfo, SnapshotRequest, Turn, ZeroFlags,
+    AmendRequest, BackingReference, CheckReport, Extent, ImageInfo, Node, Preallocation, Repair,
+    SharedNode, SnapshotInfo, SnapshotRequest, Turn, ZeroFlags,
 };
 
 impl Node for Qcow2 {
@@ -119,6 +119,10 @@ impl Node for Qcow2 {
 
     fn change_backing_reference(&self, reference: Option<&BackingReference>) -> Result<()> {
         self.change_backing(reference)
+    }
+
+    fn amend(&self, request: &AmendRequest<'_>) -> Result<()> {
+        self.amend_image(request)
     }
 
     fn make_empty(&self) -> Result<()> {

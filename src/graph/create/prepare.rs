@@ -112,7 +112,7 @@ impl Values {
     }
 }
 
-fn checked(option: &OptionSpec, value: &Value) -> Result<String> {
+pub(in crate::graph) fn checked(option: &OptionSpec, value: &Value) -> Result<String> {
     let text = text_of(value).unwrap_or_default();
     match option.kind {
         ValueKind::Text => Ok(text),

@@ -6,6 +6,7 @@ use super::super::volume::{UnlockOptions, create_volume, open_volume, plan_volum
 use super::*;
 use crate::base::limits::LUKS_MAX_ITERATIONS;
 use crate::crypto::{CipherAlgorithm, CipherMode};
+use crate::node::KeySlotChange;
 
 const SECTOR: usize = 512;
 
@@ -84,14 +85,15 @@ fn secrets() -> SecretStore {
 }
 
 fn options(text: &str) -> KeySlotOptions {
-    let mut options = KeySlotOptions::default();
+    let mut change = KeySlotChange::default();
+    let mut force = false;
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
-            Some((name, value)) => assert!(options.set(name, value, "").unwrap(), "{name}"),
-            None => options.force = pair == "force",
+            Some((name, value)) => assert!(change.set(name, value).unwrap(), "{name}"),
+            None => force = pair == "force",
         }
     }
-    options
+    KeySlotOptions::from_change(&change, force).unwrap()
 }
 
 /// 16-byte keys: the smallest key material.
