@@ -32,6 +32,10 @@ const NO_STATUS: u8 = 3;
 /// An image could not be read.
 const UNREADABLE: u8 = 4;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
 #[derive(Default)]
 struct Options {
     formats: [Option<String>; 2],

@@ -59,7 +59,7 @@ pub(super) struct Options {
     pub(super) source_cache: CacheMode,
     pub(super) target_format: Option<String>,
     pub(super) target_image_opts: bool,
-    pub(super) target_options: FormatOptions,
+    pub(super) made_with: FormatOptions,
     /// Checked late, as the real tool does.
     pub(super) target_cache: Option<String>,
     pub(super) compressed: bool,
@@ -92,7 +92,7 @@ impl Default for Options {
             source_cache: CacheMode::Writeback,
             target_format: None,
             target_image_opts: false,
-            target_options: FormatOptions::default(),
+            made_with: FormatOptions::default(),
             target_cache: None,
             compressed: false,
             backing: None,
@@ -124,7 +124,7 @@ impl Options {
         }
         let mut operands = given.into_operands();
         options.refuse_contradictions()?;
-        if options.target_options.asks_for_help() {
+        if options.made_with.asks_for_help() {
             let format = options.target_format.as_deref().unwrap_or("raw");
             option_help::create(session, format, operands.last().map(String::as_str))?;
             return Err(Failure::Said(0));
@@ -153,7 +153,7 @@ impl Options {
             "source-cache" => self.source_cache_name = Some(value),
             "target-format" => self.target_format = Some(value),
             "target-image-opts" => self.target_image_opts = true,
-            "target-options" => self.target_options.add(&value)?,
+            "target-options" => self.made_with.add(&value)?,
             "compress" => self.compressed = true,
             "target-cache" => self.target_cache = Some(value),
             "backing" => self.backing = Some(value),
@@ -201,7 +201,7 @@ impl Options {
                 "--target-is-zero requires use of -n flag",
             ),
             (
-                self.no_create && !self.target_options.is_empty(),
+                self.no_create && !self.made_with.is_empty(),
                 "-o has no effect when skipping image creation",
             ),
             (

@@ -99,7 +99,7 @@ fn creation(
     if create_options(format).is_none() {
         return Err(Failure::words(format!("Unknown file format '{format}'")));
     }
-    let mut tree = options.target_options.parse();
+    let mut tree = options.made_with.parse();
     let request = CreateRequest {
         format: format.to_owned(),
         filename: options.target.clone(),
