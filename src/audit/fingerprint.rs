@@ -71,3 +71,6 @@ impl Chooser {
 pub const fn sector_of(guest: u64) -> u64 {
     guest / SECTOR_SIZE as u64
 }
+
+#[cfg(test)]
+mod tests;

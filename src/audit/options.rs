@@ -57,3 +57,6 @@ impl Sampler {
         self.stride == 1
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,6 @@ pub fn erase_slot(path: &Path, driver: &str, slot: usize) -> String {
         quoted(&source)
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,6 @@ pub fn repeated_block(bytes: &[u8], block: usize) -> Option<(usize, usize)> {
                 .map(|first| (first * block, index * block))
         })
 }
+
+#[cfg(test)]
+mod tests;

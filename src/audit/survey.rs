@@ -162,3 +162,6 @@ impl Survey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

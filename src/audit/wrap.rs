@@ -211,9 +211,16 @@ impl WrapProof {
 fn hole_at(file: &HostFile, offset: u64) -> Result<u64> {
     let extent = file.extent(HostOffset::new(offset), i64::MAX.unsigned_abs())?;
     let sector = SECTOR_SIZE as u64;
+    if extent.length == 0 {
+        // Past the end.
+        return Ok(i64::MAX.unsigned_abs());
+    }
     Ok(if extent.zero {
         extent.length / sector * sector
     } else {
         0
     })
 }
+
+#[cfg(test)]
+mod tests;

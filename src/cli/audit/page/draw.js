@@ -82,7 +82,7 @@ const picture = (parent, heat) => {
   const legend = add(parent, "p", undefined, "legend");
   for (const [name, words] of [["proven", "equal ciphertext seen: the leak is proved"],
     ["shared", "key and IV used at several places"], ["compressed", "compressed: not encrypted"],
-    ["stored", "stored once"], ["empty", "nothing stored"]]) {
+    ["stored", "stored, key and IV used once"], ["empty", "nothing stored"]]) {
     const item = add(legend, "span");
     add(item, "i").style.background = `var(--${name})`;
     item.append(words);

@@ -1,0 +1,20 @@
+//! `cowproof audit` on images that the real tools and ours made, judged by a brute-force count on the bytes.
+
+#[path = "audit/against.rs"]
+mod against;
+#[path = "audit/brute.rs"]
+mod brute;
+#[path = "audit/choices.rs"]
+mod choices;
+#[path = "audit/hostile.rs"]
+mod hostile;
+#[path = "audit/outputs.rs"]
+mod outputs;
+#[path = "audit/page.rs"]
+mod page;
+#[path = "audit/reuse.rs"]
+mod reuse;
+#[path = "audit/room.rs"]
+mod room;
+#[path = "support.rs"]
+mod support;
