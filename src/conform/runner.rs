@@ -13,7 +13,7 @@ use super::filter::Filter;
 use super::golden::GoldenStore;
 use super::process::{self, Ending};
 use super::script::{Requirement, Script};
-use super::subject::Subject;
+use super::subject::{Subject, SubjectKind};
 
 /// Everything a run needs to know.
 #[derive(Debug)]
@@ -170,6 +170,9 @@ pub fn print(
     script: &Script,
     format: &str,
 ) -> io::Result<Printed> {
+    if subject.kind == SubjectKind::Absent {
+        return Ok(Printed::Skipped("no qemu-img".to_owned()));
+    }
     if let Some(reason) = lacking(script, &plan.search_path) {
         return Ok(Printed::Skipped(reason));
     }

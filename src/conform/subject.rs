@@ -27,6 +27,8 @@ pub enum SubjectKind {
     RealTools,
     /// Anyone's.
     Other,
+    /// Nobody's: the real tools were asked for and are not here.
+    Absent,
 }
 
 /// Why a subject can't be run.
@@ -74,7 +76,9 @@ impl SubjectFinder {
     pub fn find(&self, argument: &str) -> Result<Subject, SubjectError> {
         match argument.split_once('=') {
             Some(("", _) | (_, "")) | None => Err(SubjectError::Grammar(argument.to_owned())),
-            Some((name, "auto")) => self.real_tools(name),
+            Some((name, "auto")) => Ok(self
+                .real_tools(name)
+                .unwrap_or_else(|_| Subject::absent(name))),
             Some((name, "builtin")) => self.built_in(name),
             Some((name, directory)) => self.at(name, Path::new(directory)),
         }
@@ -156,6 +160,15 @@ impl SubjectFinder {
 }
 
 impl Subject {
+    /// A subject whose every test is skipped.
+    fn absent(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            directory: PathBuf::new(),
+            kind: SubjectKind::Absent,
+        }
+    }
+
     /// One of its tools.
     pub fn tool(&self, name: &str) -> PathBuf {
         self.directory.join(name)
@@ -163,6 +176,9 @@ impl Subject {
 
     /// First line of `qemu-img --version`.
     pub fn version(&self) -> Option<String> {
+        if self.kind == SubjectKind::Absent {
+            return None;
+        }
         version_line(&self.tool("qemu-img"))
     }
 

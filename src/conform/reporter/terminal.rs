@@ -32,7 +32,7 @@ impl<W: Write> TerminalReporter<W> {
             Event::RunStarted { subjects, cases } => {
                 for subject in subjects {
                     self.matrix.add_subject(&subject.name);
-                    let version = subject.version.as_deref().unwrap_or("no version");
+                    let version = subject.version.as_deref().unwrap_or("not here");
                     writeln!(self.out, "subject {}: {version}", subject.name)?;
                 }
                 writeln!(self.out, "running {cases} tests")

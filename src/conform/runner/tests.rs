@@ -1,7 +1,6 @@
 use super::*;
 
 use crate::conform::golden::Recording;
-use crate::conform::subject::SubjectKind;
 use crate::conform::suite::Suite;
 
 const HEADER: &str =
@@ -22,7 +21,7 @@ impl Machine {
         Self { root }
     }
 
-    fn golden(&self, suite: &Suite, test: &str, output: &str) {
+    fn golden(suite: &Suite, test: &str, output: &str) {
         let recording = Recording {
             test: test.to_owned(),
             format: "raw".to_owned(),
@@ -96,9 +95,9 @@ fn each_ending_has_its_outcome() {
         ("006-skip", "echo 'no kvm' >\"$SKIP_NOTE\""),
     ]);
     let suite = Suite::load(machine.root.path()).unwrap();
-    machine.golden(&suite, "001-same", "TEST_DIR raw\n");
+    Machine::golden(&suite, "001-same", "TEST_DIR raw\n");
     for test in ["002-differs", "004-exit", "005-signal", "006-skip"] {
-        machine.golden(&suite, test, "same\n");
+        Machine::golden(&suite, test, "same\n");
     }
     let outcomes = machine.run(&suite, LONG);
     let reasons: Vec<&str> = outcomes
@@ -123,7 +122,7 @@ fn each_ending_has_its_outcome() {
 fn a_script_that_hangs_fails() {
     let machine = Machine::new(&[("001-hangs", "sleep 60")]);
     let suite = Suite::load(machine.root.path()).unwrap();
-    machine.golden(&suite, "001-hangs", "");
+    Machine::golden(&suite, "001-hangs", "");
     let outcomes = machine.run(&suite, Duration::from_millis(50));
     assert_eq!(reason(&outcomes[0].1), "no end after 0 s");
 }
@@ -132,7 +131,7 @@ fn a_script_that_hangs_fails() {
 fn private_directories_are_gone_afterwards() {
     let machine = Machine::new(&[("001-files", "echo data >file; mkdir -p a/b")]);
     let suite = Suite::load(machine.root.path()).unwrap();
-    machine.golden(&suite, "001-files", "");
+    Machine::golden(&suite, "001-files", "");
     assert_eq!(machine.run(&suite, LONG)[0].1, Outcome::Pass);
     let mut left: Vec<_> = std::fs::read_dir(machine.root.path())
         .unwrap()
