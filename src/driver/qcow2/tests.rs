@@ -5,6 +5,7 @@ mod flat_disk;
 mod iv;
 mod parallel;
 mod same_layout;
+mod snapshot_crash;
 
 /// A small generator: a failure prints its seed.
 struct Dice(u64);

@@ -16,7 +16,7 @@ use crate::node::{Extent, HostFile, Node, Preallocation, ZeroFlags};
 
 /// What reached the file.
 #[derive(Clone, Debug)]
-enum Event {
+pub(super) enum Event {
     Write(GuestOffset, Vec<u8>),
     Zero(GuestOffset, u64),
     Resize(u64),
@@ -24,7 +24,7 @@ enum Event {
 }
 
 impl Event {
-    fn replay(&self, file: &Memory) {
+    pub(super) fn replay(&self, file: &Memory) {
         match self {
             Self::Write(offset, bytes) => file.write_at(*offset, bytes).unwrap(),
             Self::Zero(offset, length) => {
@@ -38,9 +38,9 @@ impl Event {
 }
 
 /// A file that remembers everything that was done to it.
-struct Recorder {
-    file: Memory,
-    events: Mutex<Vec<Event>>,
+pub(super) struct Recorder {
+    pub(super) file: Memory,
+    pub(super) events: Mutex<Vec<Event>>,
 }
 
 impl Recorder {
