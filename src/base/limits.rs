@@ -15,6 +15,22 @@ pub const QCOW2_MAX_SNAPSHOTS: u32 = 65_536;
 pub const QCOW2_MAX_SNAPSHOT_TABLE_BYTES: u64 = 64 << 20;
 /// QEMU: bytes of extra data in one snapshot table entry.
 pub const QCOW2_MAX_SNAPSHOT_EXTRA_BYTES: u32 = 1024;
+/// QEMU: number of dirty bitmaps.
+pub const QCOW2_MAX_BITMAPS: u32 = 65_535;
+/// QEMU: bytes of the bitmap directory.
+pub const QCOW2_MAX_BITMAP_DIRECTORY_BYTES: u64 = 67_107_840;
+/// QEMU: entries of a bitmap's table.
+pub const QCOW2_MAX_BITMAP_TABLE_ENTRIES: u32 = 0x800_0000;
+/// QEMU: bytes of a bitmap's data.
+pub const QCOW2_MAX_BITMAP_DATA_BYTES: u64 = 512 << 20;
+/// QEMU: bytes of a bitmap's name.
+pub const QCOW2_MAX_BITMAP_NAME_BYTES: u16 = 1023;
+/// QEMU: smallest and largest granularity of a bitmap, as exponents.
+pub const QCOW2_BITMAP_GRANULARITY_BITS: std::ops::RangeInclusive<u32> = 9..=31;
+/// ours: table entries of all bitmaps of an image. The real tools read every table, however often it is named.
+pub const QCOW2_MAX_BITMAP_ENTRIES_TOTAL: u64 = 1 << 25;
+/// ours: bytes of all bitmaps' data that are loaded for writing. The real tools take what the image asks for.
+pub const QCOW2_MAX_BITMAP_BYTES_TOTAL: u64 = 2 << 30;
 /// spec, QEMU: bytes of a backing file name.
 pub const MAX_BACKING_NAME_BYTES: u32 = 1023;
 /// QEMU: bytes of one request.

@@ -2,7 +2,9 @@
 
 pub mod access;
 pub mod amend;
+pub mod bitmap;
 pub mod debug_event;
+pub mod dirty_bits;
 pub mod extent;
 pub mod host_file;
 pub mod info;
@@ -20,7 +22,9 @@ use crate::base::{Error, GuestOffset, Result};
 
 pub use access::{Access, Permissions};
 pub use amend::{AmendRequest, KeySlotChange};
+pub use bitmap::{BitmapChange, BitmapInfo};
 pub use debug_event::{Breakpoints, DebugEvent};
+pub use dirty_bits::DirtyBits;
 pub use extent::Extent;
 pub use host_file::HostFile;
 pub use info::{CheckReport, ImageInfo, Repair};
@@ -249,6 +253,44 @@ pub trait Node: Send + Sync {
         Err(Error::bare(errno::ENOTSUP))
     }
 
+    /// Whether this image can store dirty bitmaps.
+    fn supports_bitmaps(&self) -> bool {
+        false
+    }
+
+    /// The dirty bitmaps, in the order in which they are stored.
+    fn bitmaps(&self) -> Vec<BitmapInfo> {
+        Vec::new()
+    }
+
+    /// Adds an empty bitmap; `None`: the granularity that suits the image.
+    fn bitmap_add(&self, name: &str, granularity: Option<u64>, enabled: bool) -> Result<()> {
+        let _ = (name, granularity, enabled);
+        Err(Error::bare(errno::ENOTSUP))
+    }
+
+    /// Removes a bitmap.
+    fn bitmap_remove(&self, name: &str) -> Result<()> {
+        Err(no_bitmap(name))
+    }
+
+    /// Changes a bitmap.
+    fn bitmap_change(&self, name: &str, change: BitmapChange) -> Result<()> {
+        let _ = change;
+        Err(no_bitmap(name))
+    }
+
+    /// A copy of a bitmap's content.
+    fn bitmap_bits(&self, name: &str) -> Result<DirtyBits> {
+        Err(no_bitmap(name))
+    }
+
+    /// Adds what is dirty in `bits` to a bitmap.
+    fn bitmap_merge(&self, name: &str, bits: &DirtyBits) -> Result<()> {
+        let _ = bits;
+        Err(no_bitmap(name))
+    }
+
     /// Reads VM state (`read -b`).
     fn read_vm_state(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
         let _ = (position, buffer);
@@ -283,4 +325,9 @@ pub trait Node: Send + Sync {
     /// Flushes, writes what close has to write and reports errors that `Drop` would swallow.
     /// The node is not used afterwards. Closes its children too.
     fn close(&self) -> Result<()>;
+}
+
+/// The error for a bitmap that an image does not have.
+pub fn no_bitmap(name: &str) -> Error {
+    Error::caller(format!("Dirty bitmap '{name}' not found")).with_errno(errno::ENOENT)
 }

@@ -5,6 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Ends a notice that has no newline behind it.
+pub const NO_NEWLINE: char = '\0';
+
 /// Where notices go; by default nowhere.
 #[derive(Clone, Default)]
 pub struct Notices(Option<Arc<dyn Fn(&str) + Send + Sync>>);
@@ -13,6 +16,12 @@ impl Notices {
     /// Hands every line (without a newline) to `sink`.
     pub fn to(sink: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(sink)))
+    }
+
+    /// Says one line with an explanation below it that nothing ends: what comes next follows on the same line, as
+    /// after the real tools' explanations of warnings.
+    pub fn say_with_tail(&self, line: &str, tail: &str) {
+        self.say(&format!("{line}\n{tail}{NO_NEWLINE}"));
     }
 
     /// Says one line.

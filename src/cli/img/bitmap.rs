@@ -1,11 +1,14 @@
-//! `qemu-img bitmap`: its grammar and refusals. Images are not changed yet.
+//! `qemu-img bitmap`.
 
 use super::arguments::Choice;
 use super::failure::{Failure, Outcome};
+use super::images::Operand;
 use super::session::{ImageOptions, Session};
+use crate::base::error::errno;
 use crate::base::size::parse_argument;
-use crate::graph::OpenFlags;
-use crate::node::SharedNode;
+use crate::base::{Error, Result};
+use crate::graph::{Environment, OpenFlags};
+use crate::node::{BitmapChange, SharedNode, no_bitmap};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -23,13 +26,37 @@ const CHOICES: &[Choice] = &[
     Choice::long_value("object"),
 ];
 
+/// One of the things to do, in the order given.
+#[derive(Debug)]
+enum Action {
+    Add,
+    Remove,
+    Change(BitmapChange),
+    /// With the bitmap of that name.
+    Merge(String),
+}
+
+impl Action {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Change(BitmapChange::Clear) => "clear",
+            Self::Change(BitmapChange::Enable) => "enable",
+            Self::Change(BitmapChange::Disable) => "disable",
+            Self::Merge(_) => "merge",
+        }
+    }
+}
+
 /// What the command line says.
 #[derive(Debug, Default)]
 struct Options {
     image: ImageOptions,
-    /// In the order given.
-    actions: Vec<&'static str>,
-    granularity: Option<u64>,
+    actions: Vec<Action>,
+    /// 0 like none: the image's own choice.
+    granularity: u64,
+    granularity_given: bool,
     source: Option<String>,
     source_format: Option<String>,
 }
@@ -42,20 +69,34 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         let Some(option) = options.image.take(option) else {
             continue;
         };
-        match option.key {
+        let action = match option.key {
             "granularity" => {
-                options.granularity = Some(parse_argument("granularity", &option.value)?);
+                options.granularity = parse_argument("granularity", &option.value)?;
+                options.granularity_given = true;
+                continue;
             }
-            "source-file" => options.source = Some(option.value),
-            "source-format" => options.source_format = Some(option.value),
-            action => options.actions.push(action),
-        }
+            "source-file" => {
+                options.source = Some(option.value);
+                continue;
+            }
+            "source-format" => {
+                options.source_format = Some(option.value);
+                continue;
+            }
+            "add" => Action::Add,
+            "remove" => Action::Remove,
+            "clear" => Action::Change(BitmapChange::Clear),
+            "enable" => Action::Change(BitmapChange::Enable),
+            "disable" => Action::Change(BitmapChange::Disable),
+            _ => Action::Merge(option.value),
+        };
+        options.actions.push(action);
     }
-    let Some(first) = options.actions.first() else {
+    if options.actions.is_empty() {
         return Err(Failure::words(
             "Need at least one of --add, --remove, --clear, --enable, --disable, or --merge",
         ));
-    };
+    }
     let operands = given.into_operands();
     let [name, bitmap] = operands.as_slice() else {
         return Err(Failure::words("Expecting filename and bitmap name"));
@@ -64,23 +105,81 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let environment = session.environment();
     let flags = OpenFlags {
         writable: true,
+        no_backing: true,
         ..OpenFlags::default()
     };
     let node = options.image.open(name, flags, &environment)?;
-    let reason = refusal(&node, first, bitmap);
-    node.close()?;
-    Err(Failure::words(format!(
-        "Operation {first} on bitmap {bitmap} failed: {}",
-        reason?
-    )))
+    let outcome = open_source_and_act(&options, &node, bitmap, &environment);
+    let closed = node.close();
+    outcome?;
+    if let Err(error) = closed {
+        // The real tool tries to store bitmaps a second time when it ends.
+        session.report(&error);
+        session.say("Error while closing the image: Invalid argument");
+        return Err(error.into());
+    }
+    Ok(0)
+}
+
+fn open_source_and_act(
+    options: &Options,
+    node: &SharedNode,
+    bitmap: &str,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let Some(name) = &options.source else {
+        return options.act(node, node, bitmap);
+    };
+    let operand = Operand {
+        name,
+        format: options.source_format.as_deref(),
+        image_opts: false,
+    };
+    let source = operand.open(OpenFlags::default(), environment)?;
+    let outcome = options.act(node, &source, bitmap);
+    let closed = source.close();
+    outcome?;
+    Ok(closed?)
 }
 
 impl Options {
+    /// Does one thing after the other; the first that fails ends it.
+    fn act(&self, node: &SharedNode, source: &SharedNode, bitmap: &str) -> Result<(), Failure> {
+        for action in &self.actions {
+            let done = match action {
+                Action::Add => self.add(node, bitmap),
+                Action::Remove => node.bitmap_remove(bitmap),
+                Action::Change(change) => node.bitmap_change(bitmap, *change),
+                Action::Merge(from) => merge(node, bitmap, source, from),
+            };
+            done.map_err(|error| {
+                let verb = action.name();
+                error.prefixed(format!("Operation {verb} on bitmap {bitmap} failed: "))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn add(&self, node: &SharedNode, bitmap: &str) -> Result<()> {
+        if bitmap.is_empty() {
+            return Err(Error::caller("Bitmap name cannot be empty"));
+        }
+        let granularity = (self.granularity != 0).then_some(self.granularity);
+        node.bitmap_add(bitmap, granularity, true).map_err(|error| {
+            // The node's name is another one each time there, too.
+            if error.is_bare() && error.errno() == errno::ENOTSUP {
+                error.prefixed("Can't store persistent bitmaps to #block100: ")
+            } else {
+                error
+            }
+        })
+    }
+
     fn refuse_contradictions(&self) -> Result<(), Failure> {
-        let asked = |action| self.actions.contains(&action);
+        let asked = |name| self.actions.iter().any(|action| action.name() == name);
         let contradictions = [
             (
-                self.granularity.is_some() && !asked("add"),
+                self.granularity_given && !asked("add"),
                 "granularity only supported with --add",
             ),
             (
@@ -99,20 +198,15 @@ impl Options {
     }
 }
 
-/// Why the operation is not done.
-fn refusal(node: &SharedNode, action: &str, bitmap: &str) -> Result<String, Failure> {
-    let info = node.info()?;
-    let known = info
-        .specific
-        .as_ref()
-        .and_then(|(_, data)| data.get("bitmaps")?.as_array())
-        .is_some_and(|list| {
-            list.iter()
-                .any(|entry| entry.get("name").and_then(|name| name.as_str()) == Some(bitmap))
-        });
-    Ok(if action == "add" || known {
-        "persistent bitmaps are not supported".to_owned()
-    } else {
-        format!("Dirty bitmap '{bitmap}' not found")
-    })
+/// Merges a bitmap of `source` into one of `node`.
+fn merge(node: &SharedNode, bitmap: &str, source: &SharedNode, from: &str) -> Result<()> {
+    // The destination is looked for first.
+    let known = node.bitmaps();
+    match known.iter().find(|known| known.name == bitmap) {
+        None => return Err(no_bitmap(bitmap)),
+        // Its own words are said by the image itself.
+        Some(known) if known.inconsistent => node.bitmap_change(bitmap, BitmapChange::Clear)?,
+        Some(_) => {}
+    }
+    node.bitmap_merge(bitmap, &source.bitmap_bits(from)?)
 }

@@ -1,5 +1,6 @@
 //! `qemu-img convert`.
 
+mod bitmaps;
 mod options;
 pub(super) mod snapshot;
 mod target;
@@ -57,7 +58,15 @@ fn convert(
 ) -> Result<(), Failure> {
     snapshot::load(options, nodes)?;
     let (target, unwritten) = target::prepare(options, environment, nodes)?;
-    let result = copy(session, options, nodes, &target, unwritten, progress);
+    let result = bitmaps::check_target(options, &target)
+        .and_then(|()| copy(session, options, nodes, &target, unwritten, progress))
+        .and_then(|()| match nodes {
+            [source] => {
+                let chosen = bitmaps::chosen(options, nodes)?;
+                bitmaps::copy(session, &chosen, source, &target)
+            }
+            _ => Ok(()),
+        });
     let closed = target.close();
     result?;
     closed?;

@@ -11,6 +11,7 @@ use crate::base::Error;
 use crate::crypto::secret::SecretStore;
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
+use crate::node::notice::NO_NEWLINE;
 use crate::node::{Notices, SharedNode};
 
 /// One run of the tool.
@@ -93,10 +94,14 @@ impl Session {
             secrets: Arc::new(std::mem::take(&mut self.secrets)),
             notices: Notices::to(move |line| {
                 // Warnings carry the program's name, what a driver says of itself does not.
+                let (line, end) = match line.strip_suffix(NO_NEWLINE) {
+                    Some(line) => (line, ""),
+                    None => (line, "\n"),
+                };
                 if line.starts_with("warning: ") {
-                    eprintln!("{program}: {line}");
+                    eprint!("{program}: {line}{end}");
                 } else {
-                    eprintln!("{line}");
+                    eprint!("{line}{end}");
                 }
             }),
         }

@@ -114,6 +114,9 @@ fn create(node: &dyn Node, name: &str) -> Result<(), Error> {
 }
 
 fn apply(node: &dyn Node, name: &str) -> Result<(), Error> {
+    if !node.bitmaps().is_empty() {
+        return Err(Error::caller("Device has active dirty bitmaps"));
+    }
     node.snapshot_apply(name).map_err(|error| {
         if error.errno() == errno::ENOTSUP && error.is_bare() {
             Error::unsupported("Block driver does not support snapshots")

@@ -11,6 +11,7 @@ use crate::base::error::errno;
 use crate::base::{Error, Result};
 use crate::crypto::secret::SecretStore;
 use crate::graph::Environment;
+use crate::node::notice::NO_NEWLINE;
 use crate::node::{Node, Notices, SharedNode};
 
 /// Everything that commands share.
@@ -34,10 +35,14 @@ impl Session {
         let name = program.to_owned();
         let notices = Notices::to(move |line| {
             // Warnings carry the program's name, what a driver says of itself does not.
+            let (line, end) = match line.strip_suffix(NO_NEWLINE) {
+                Some(line) => (line, ""),
+                None => (line, "\n"),
+            };
             if line.starts_with("warning: ") {
-                eprintln!("{name}: {line}");
+                eprint!("{name}: {line}{end}");
             } else {
-                eprintln!("{line}");
+                eprint!("{line}{end}");
             }
         });
         Self {

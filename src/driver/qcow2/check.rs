@@ -1,5 +1,6 @@
 //! `check`: the image's metadata against itself (qcow2 §13).
 
+mod bitmaps;
 mod lines;
 mod rebuild;
 mod repair;
@@ -166,6 +167,7 @@ impl Metadata {
         for (offset, size) in regions.into_iter().flatten() {
             counts.add_region(offset.bytes(), size, 1, &mut |f, n| lines.corruption(&f, n));
         }
+        self.count_bitmaps(&counts, lines)?;
         let hopeless = self.count_refcount_blocks(&counts, mending, lines);
         self.mend_l2_tables(&to_mend)?;
         Ok((counts, hopeless))

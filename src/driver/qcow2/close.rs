@@ -1,5 +1,6 @@
 //! Closing: what is in memory reaches the file, and the image says that it was closed cleanly.
 
+use super::bitmaps::NODE_NAME;
 use super::image::Qcow2;
 use crate::base::Result;
 use crate::node::BackingReference;
@@ -18,12 +19,18 @@ impl Qcow2 {
     }
 
     fn save_metadata(&self) -> Result<()> {
+        let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata_even_if_dead();
         if !self.writable || metadata.dead {
             return Ok(());
         }
-        metadata.flush()?;
-        metadata.mark_clean()
+        let stored = metadata.store_bitmaps(&mut bitmaps).map_err(|error| {
+            error.prefixed(format!(
+                "Lost persistent bitmaps during inactivation of node '{NODE_NAME}': "
+            ))
+        });
+        let flushed = metadata.flush().and_then(|()| metadata.mark_clean());
+        stored.and(flushed)
     }
 
     /// The backing file that the header names.

@@ -87,6 +87,7 @@ impl Qcow2 {
         if self.geometry.in_cluster(offset) != 0 || !whole {
             return Err(Error::bare(errno::EINVAL));
         }
+        self.mark_dirty(offset.bytes(), data.len() as u64);
         let compressed = self.compress(data)?;
         let Some(compressed) = compressed else {
             return self.write_anywhere(offset, Payload::Shared(data), turn);

@@ -36,6 +36,7 @@ impl Qcow2 {
         if !self.honours_discard {
             return Ok(());
         }
+        self.mark_dirty(offset.bytes(), length);
         let range = self.whole_clusters(offset, length);
         if range.clusters == 0 {
             return Ok(());

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::bitmaps::{Bitmaps, Recording};
 use super::compressed::DecompressedCluster;
 use super::metadata::Metadata;
 use super::range_lock::RangeLock;
@@ -83,6 +84,10 @@ pub struct Qcow2 {
     pub(super) decompressed: Mutex<Option<DecompressedCluster>>,
     /// The file has fewer clusters than its refcounts say: found out when it is first asked for.
     pub(super) preallocated: OnceLock<bool>,
+    /// Locked before the metadata where both are needed.
+    pub(super) bitmaps: Mutex<Bitmaps>,
+    /// Writes have to be recorded in a bitmap.
+    pub(super) recording: Recording,
     metadata: Mutex<Metadata>,
 }
 
@@ -110,6 +115,8 @@ impl Qcow2 {
             disk_size: AtomicU64::new(metadata.size),
             decompressed: Mutex::new(None),
             preallocated: OnceLock::new(),
+            bitmaps: Mutex::default(),
+            recording: Recording::default(),
             metadata: Mutex::new(metadata),
         }
     }

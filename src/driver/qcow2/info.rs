@@ -7,6 +7,7 @@ use super::metadata::Metadata;
 use super::open::reader;
 use crate::base::Result;
 use crate::driver::luks;
+use crate::format::qcow2::bitmap::{BitmapFlags, DirectoryEntry};
 use crate::format::qcow2::header::{
     CompatibleFeatures, CompressionType, CryptMethod, IncompatibleFeatures,
 };
@@ -15,6 +16,7 @@ use crate::node::ImageInfo;
 impl Qcow2 {
     /// Facts for `info`.
     pub(super) fn image_info(&self) -> Result<ImageInfo> {
+        let bitmaps = self.bitmaps.lock();
         let metadata = self.metadata_even_if_dead();
         let header = &metadata.header;
         let mut specific = Map::new();
@@ -35,6 +37,10 @@ impl Qcow2 {
             put("compat", json!("1.1"));
             put("compression-type", json!(compression));
             put("lazy-refcounts", json!(lazy));
+            let stored: Vec<Value> = bitmaps.stored().map(bitmap).collect();
+            if !stored.is_empty() {
+                put("bitmaps", Value::Array(stored));
+            }
             put("refcount-bits", json!(1 << header.refcount_order));
         }
         if let Some(encryption) = encryption(&metadata)? {
@@ -59,6 +65,23 @@ impl Qcow2 {
             specific: Some(("qcow2", specific)),
         })
     }
+}
+
+/// One of the `bitmaps`.
+fn bitmap(entry: &DirectoryEntry) -> Value {
+    let mut flags = Vec::new();
+    if entry.flags.contains(BitmapFlags::IN_USE) {
+        flags.push("in-use");
+    }
+    if entry.flags.contains(BitmapFlags::ENABLED) {
+        flags.push("auto");
+    }
+    let mut object = Map::new();
+    object.insert("flags".to_owned(), json!(flags));
+    object.insert("name".to_owned(), json!(entry.text()));
+    let granularity = 1_u64 << entry.granularity_bits;
+    object.insert("granularity".to_owned(), json!(granularity));
+    Value::Object(object)
 }
 
 /// The `encrypt` section.

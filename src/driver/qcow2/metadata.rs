@@ -43,6 +43,8 @@ pub enum FreeReason {
     Snapshot,
     /// Replaced by a newer place.
     Other,
+    /// Always punched, whatever the options say: a bitmap's data.
+    Always,
     /// Never punched: the cluster's content was not written, or is about to be.
     Never,
 }

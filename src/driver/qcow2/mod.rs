@@ -3,6 +3,7 @@
 mod allocate;
 mod amend;
 mod backing;
+mod bitmaps;
 mod check;
 mod close;
 mod compressed;

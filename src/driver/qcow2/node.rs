@@ -4,8 +4,9 @@ use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
 use crate::node::{
-    AmendRequest, BackingReference, CheckReport, Extent, ImageInfo, Node, Preallocation, Repair,
-    SharedNode, SnapshotInfo, SnapshotRequest, Turn, ZeroFlags,
+    AmendRequest, BackingReference, BitmapChange, BitmapInfo, CheckReport, DirtyBits, Extent,
+    ImageInfo, Node, Preallocation, Repair, SharedNode, SnapshotInfo, SnapshotRequest, Turn,
+    ZeroFlags,
 };
 
 impl Node for Qcow2 {
@@ -147,6 +148,34 @@ impl Node for Qcow2 {
 
     fn snapshot_load(&self, id: Option<&str>, name: Option<&str>) -> Result<()> {
         self.load_snapshot(id, name)
+    }
+
+    fn supports_bitmaps(&self) -> bool {
+        self.metadata_even_if_dead().header.version >= 3
+    }
+
+    fn bitmaps(&self) -> Vec<BitmapInfo> {
+        self.list_bitmaps()
+    }
+
+    fn bitmap_add(&self, name: &str, granularity: Option<u64>, enabled: bool) -> Result<()> {
+        self.add_bitmap(name, granularity, enabled)
+    }
+
+    fn bitmap_remove(&self, name: &str) -> Result<()> {
+        self.remove_bitmap(name)
+    }
+
+    fn bitmap_change(&self, name: &str, change: BitmapChange) -> Result<()> {
+        self.change_bitmap(name, change)
+    }
+
+    fn bitmap_bits(&self, name: &str) -> Result<DirtyBits> {
+        self.copy_bitmap(name)
+    }
+
+    fn bitmap_merge(&self, name: &str, bits: &DirtyBits) -> Result<()> {
+        self.merge_bitmap(name, bits)
     }
 
     fn read_vm_state(&self, position: u64, buffer: &mut [u8]) -> Result<()> {

@@ -96,22 +96,30 @@ impl Qcow2 {
 
     /// What opening for writing changes: feature bits that this writer does not keep valid.
     fn after_open(&self, options: &Qcow2OpenOptions) -> Result<()> {
+        let mut bitmaps = self.bitmaps.lock();
+        let mut metadata = self.metadata()?;
+        if options.writable {
+            metadata.rebuild_overlap_index();
+        }
+        *bitmaps = metadata.load_bitmaps()?;
         if !options.writable {
             return Ok(());
         }
-        let mut metadata = self.metadata()?;
-        metadata.rebuild_overlap_index();
         let dirty = metadata
             .header
             .incompatible
             .contains(IncompatibleFeatures::DIRTY);
-        // Persistent bitmaps are not updated here: whoever understands them must see that they are stale.
-        if metadata.header.autoclear != AutoclearFeatures::empty() && !options.check {
-            metadata.header.autoclear = AutoclearFeatures::empty();
+        let outdated = metadata.header.autoclear - AutoclearFeatures::all();
+        let stale_bitmaps = std::mem::take(&mut metadata.extensions.stale_bitmaps);
+        metadata.header.autoclear -= outdated;
+        if stale_bitmaps || (!outdated.is_empty() && !options.check) {
             metadata.rewrite_header()?;
             metadata.file.flush()?;
         }
+        metadata.mark_bitmaps_in_use(&mut bitmaps)?;
+        self.recording.refresh(&bitmaps);
         drop(metadata);
+        drop(bitmaps);
         if dirty && !options.check {
             self.repair_dirty(options)?;
         }

@@ -62,6 +62,7 @@ pub(super) enum Area {
     RefcountBlock,
     SnapshotTable,
     InactiveL1,
+    BitmapDirectory,
 }
 
 impl fmt::Display for Area {
@@ -75,6 +76,7 @@ impl fmt::Display for Area {
             Self::RefcountBlock => "refcount block",
             Self::SnapshotTable => "snapshot table",
             Self::InactiveL1 => "inactive L1 table",
+            Self::BitmapDirectory => "bitmap directory",
         })
     }
 }
@@ -174,6 +176,12 @@ impl Metadata {
                         .iter()
                         .any(|(start, bytes)| inside(*start, *bytes))
                 })
+            })
+            .or_else(|| {
+                let place = self.extensions.bitmaps?;
+                let found = || inside(place.directory_offset, place.directory_bytes);
+                let check = OverlapChecks::BITMAP_DIRECTORY;
+                hit(check, Area::BitmapDirectory, &found)
             })
     }
 }

@@ -141,7 +141,7 @@ impl Metadata {
             Ok(None) if change == Change::Raise => {
                 return (0, Err(self.make_refcount_block(span.first)));
             }
-            Ok(None) => return (0, Err(Error::bare(errno::EINVAL).into())),
+            Ok(None) => return (0, Err(Error::bare(errno::EAGAIN).into())),
             Err(error) => return (0, Err(error.into())),
         };
         if let Err(error) = self.load(TableKind::RefcountBlock, block) {
@@ -205,6 +205,7 @@ impl Metadata {
             FreeReason::Request => self.discard_policy.request,
             FreeReason::Snapshot => self.discard_policy.snapshot,
             FreeReason::Other => self.discard_policy.other,
+            FreeReason::Always => true,
             FreeReason::Never => false,
         };
         let offset = self.geometry.host_offset(first);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::bitmaps::Bitmaps;
 use super::discard::ClusterRange;
 use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
@@ -18,8 +19,9 @@ impl Qcow2 {
         let hidden_end = self.end_to_hide(old, length, preallocation)?;
         {
             let _own = self.ranges.own_all();
+            let mut bitmaps = self.bitmaps.lock();
             let mut metadata = self.metadata()?;
-            self.resize_locked(&mut metadata, length, preallocation)?;
+            self.resize_locked(&mut metadata, &mut bitmaps, length, preallocation)?;
         }
         match hidden_end.checked_sub(old) {
             None | Some(0) => Ok(()),
@@ -57,6 +59,7 @@ impl Qcow2 {
     pub(super) fn resize_locked(
         &self,
         metadata: &mut Metadata,
+        bitmaps: &mut Bitmaps,
         length: u64,
         preallocation: Preallocation,
     ) -> Result<()> {
@@ -69,6 +72,7 @@ impl Qcow2 {
                 "Can't resize a v2 image which has snapshots",
             ));
         }
+        bitmaps.check_resize()?;
         if length < old {
             if preallocation != Preallocation::Off {
                 return Err(Error::caller(
@@ -88,6 +92,7 @@ impl Qcow2 {
         metadata.flush()?;
         metadata.write_size()?;
         metadata.file.flush()?;
+        bitmaps.resize(length);
         self.disk_size.store(length, Ordering::Release);
         Ok(())
     }

@@ -45,6 +45,7 @@ impl Qcow2 {
     pub(super) fn apply_snapshot(&self, id_or_name: &str) -> Result<()> {
         self.check_writable()?;
         let _own = self.ranges.own_all();
+        let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata()?;
         let wanted = id_or_name.as_bytes();
         let snapshots = &metadata.snapshots;
@@ -57,7 +58,7 @@ impl Qcow2 {
         metadata.validate_snapshot_l1(&snapshot)?;
         let disk_size = snapshot.disk_size.unwrap_or(metadata.size);
         if disk_size != metadata.size {
-            self.resize_locked(&mut metadata, disk_size, Preallocation::Off)?;
+            self.resize_locked(&mut metadata, &mut bitmaps, disk_size, Preallocation::Off)?;
         }
         metadata.apply_snapshot(&snapshot)
     }

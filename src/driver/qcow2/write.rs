@@ -61,7 +61,9 @@ impl Planner<'_> {
 impl Qcow2 {
     /// Writes to the disk.
     pub(super) fn write_disk(&self, offset: GuestOffset, payload: Payload<'_>) -> Result<()> {
-        self.check_range(offset, payload.bytes().len() as u64)?;
+        let length = payload.bytes().len() as u64;
+        self.check_range(offset, length)?;
+        self.mark_dirty(offset.bytes(), length);
         self.write_anywhere(offset, payload, None)
     }
 
@@ -73,6 +75,7 @@ impl Qcow2 {
         turn: &mut dyn Turn,
     ) -> Result<()> {
         self.check_range(offset, data.len() as u64)?;
+        self.mark_dirty(offset.bytes(), data.len() as u64);
         self.write_anywhere(offset, Payload::Scratch(data), Some(turn))
     }
 

@@ -21,6 +21,7 @@ impl Qcow2 {
     ) -> Result<()> {
         self.check_range(offset, length)?;
         self.check_writable()?;
+        self.mark_dirty(offset.bytes(), length);
         let cluster_size = self.geometry.cluster_size();
         let end = offset.plus(length)?;
         let whole = self.whole_clusters(offset, length);

@@ -1,7 +1,8 @@
 //! Header extensions and the whole first cluster (qcow2 §1–2).
 
+use super::bitmap::{BitmapError, BitmapsExtension};
 use super::feature_names::{self, FeatureName};
-use super::header::{CryptMethod, Header, HeaderError};
+use super::header::{AutoclearFeatures, CryptMethod, Header, HeaderError};
 use crate::base::bytes::Reader;
 use crate::base::{Error, HostOffset};
 
@@ -33,6 +34,8 @@ pub enum ExtensionError {
         "Encryption header offset '{offset}' is not a multiple of cluster size '{cluster_size}'"
     )]
     CryptoOffset { offset: u64, cluster_size: usize },
+    #[error(transparent)]
+    Bitmaps(#[from] BitmapError),
 }
 
 impl From<ExtensionError> for Error {
@@ -70,8 +73,10 @@ pub struct Extensions {
     pub crypto: Option<CryptoHeader>,
     /// Feature names as read; the table written is always our own.
     pub feature_names: Vec<FeatureName>,
-    /// The bitmaps extension's data, verbatim.
-    pub bitmaps: Option<Vec<u8>>,
+    /// Place of the bitmap directory, where it can be trusted.
+    pub bitmaps: Option<BitmapsExtension>,
+    /// There was one that can't be: its autoclear bit is clear. A rewrite drops it.
+    pub stale_bitmaps: bool,
     /// The others, in the order in which a rewrite stores them: last read first (errata 35).
     pub unknown: Vec<UnknownExtension>,
 }
@@ -129,7 +134,14 @@ impl Extensions {
             DATA_FILE => self.data_file = Some(until_nul(data)),
             CRYPTO_HEADER => self.crypto = Some(crypto_header(data, header)?),
             FEATURE_NAMES => self.feature_names = feature_names::parse(data),
-            BITMAPS => self.bitmaps = Some(data.to_vec()),
+            BITMAPS => {
+                BitmapsExtension::validate_length(data)?;
+                if header.autoclear.contains(AutoclearFeatures::BITMAPS) {
+                    self.bitmaps = Some(BitmapsExtension::parse(data, 1 << header.cluster_bits)?);
+                } else {
+                    self.stale_bitmaps = true;
+                }
+            }
             _ => self.unknown.insert(
                 0,
                 UnknownExtension {
@@ -159,7 +171,7 @@ impl Extensions {
             push(&mut out, FEATURE_NAMES, &feature_names::encode());
         }
         if let Some(bitmaps) = &self.bitmaps {
-            push(&mut out, BITMAPS, bitmaps);
+            push(&mut out, BITMAPS, &bitmaps.encode());
         }
         for extension in &self.unknown {
             push(&mut out, extension.kind, &extension.data);

@@ -1,5 +1,6 @@
 //! qcow2 versions 2 and 3.
 
+pub mod bitmap;
 pub mod check;
 pub mod compressed_descriptor;
 pub mod extension;

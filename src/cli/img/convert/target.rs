@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::failure::Failure;
 use super::super::images::{self, Operand};
+use super::bitmaps;
 use super::options::Options;
 use crate::base::{Error, GuestOffset};
 use crate::graph::create::{self, tables::create_options};
@@ -35,7 +36,7 @@ pub(super) fn prepare(
             "Having a backing file for the target makes no sense when concatenating multiple input images",
         ));
     }
-    refuse_bitmaps(options, nodes)?;
+    bitmaps::chosen(options, nodes)?;
     let cache = match &options.target_cache {
         Some(name) => images::target_cache(name)?,
         None => CacheMode::Unsafe,
@@ -205,28 +206,4 @@ fn unwritten(node: &SharedNode, encrypted: bool) -> Result<Unwritten, Error> {
     } else {
         Unwritten::Zeroes
     })
-}
-
-fn refuse_bitmaps(options: &Options, nodes: &[SharedNode]) -> Result<(), Failure> {
-    if !options.bitmaps {
-        return Ok(());
-    }
-    let [node] = nodes else {
-        return Err(Failure::words(
-            "Copying bitmaps only possible with single source",
-        ));
-    };
-    if node.driver() != "qcow2" {
-        return Err(Failure::words("Source lacks bitmap support"));
-    }
-    let specific = node.info()?.specific;
-    let has_bitmaps = specific.is_some_and(|(_, data)| {
-        data.get("bitmaps")
-            .and_then(Value::as_array)
-            .is_some_and(|bitmaps| !bitmaps.is_empty())
-    });
-    if has_bitmaps {
-        return Err(Error::unsupported("Copying bitmaps is not built yet").into());
-    }
-    Ok(())
 }

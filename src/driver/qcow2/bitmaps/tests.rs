@@ -1,0 +1,1 @@
+//! Bitmaps against the real tools.
