@@ -15,8 +15,12 @@ pub struct Count {
     pub different: u64,
 }
 
+fn index(at: u64) -> usize {
+    usize::try_from(at).unwrap()
+}
+
 fn number(image: &[u8], at: u64, width: u64) -> u64 {
-    (at..at + width).fold(0, |value, at| value << 8 | u64::from(image[at as usize]))
+    (at..at + width).fold(0, |value, at| value << 8 | u64::from(image[index(at)]))
 }
 
 /// Host offset of each guest cluster, for the table at `l1`.
@@ -87,7 +91,7 @@ pub fn count(image: &[u8], vm_state: bool) -> Count {
         for sector in 0..size / 512 {
             count.shared += 1;
             let copy = |host: u64| {
-                let start = (host + sector * 512) as usize;
+                let start = index(host + sector * 512);
                 &image[start..start + 512]
             };
             let mut seen = (false, false, false);

@@ -15,7 +15,7 @@ fn the_real_tools_compressed_clusters_are_unpacked() {
             "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=0,compression_type={kind}"
         );
         room.create("qcow2", &options, "clear.qcow2", "1114112");
-        std::fs::write(room.path("plain.raw"), [b'p'; 1_114_112]).unwrap();
+        std::fs::write(room.path("plain.raw"), vec![b'p'; 1_114_112]).unwrap();
         let target = "driver=qcow2,file.filename=clear.qcow2,encrypt.key-secret=s";
         room.img(
             "convert",
@@ -56,7 +56,7 @@ fn a_compressed_cluster_in_an_encrypted_image_is_unpacked() {
         let mut packed = Vec::new();
         assert!(
             Compression::Deflate
-                .compress(&[7; 65536], &mut packed)
+                .compress(&vec![7; 65536], &mut packed)
                 .unwrap()
         );
         let file = OpenOptions::new()

@@ -47,7 +47,7 @@ pub struct Sampler {
 impl Sampler {
     /// Whether the next thing is looked at.
     pub const fn take(&mut self) -> bool {
-        let taken = self.seen % self.stride == 0;
+        let taken = self.seen.is_multiple_of(self.stride);
         self.seen += 1;
         taken
     }

@@ -113,7 +113,10 @@ impl Qcow2Disk {
     fn read_snapshots(&self) -> Result<Vec<Snapshot>> {
         let count = self.header.snapshot_count;
         let mut length = 64 << 10;
-        while count > 0 {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
             let bytes = self.file.read_vec(self.header.snapshots_offset, length)?;
             match SnapshotTable::parse(&bytes, count, false) {
                 Ok(table) => return Ok(table.snapshots),
@@ -125,7 +128,6 @@ impl Qcow2Disk {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(Vec::new())
     }
 
     fn add_layer(&mut self, layer: Layer, place: HostOffset, entries: u32) -> Result<()> {
@@ -146,11 +148,16 @@ impl Qcow2Disk {
     }
 
     /// The distinct L2 tables of an L1 index.
-    fn tables_at(&self, index: usize) -> Result<Vec<Table>> {
+    fn tables_at(&self, index: usize, longest_first: &[usize]) -> Result<Vec<Table>> {
         let mut tables: Vec<Table> = Vec::new();
         let mut found: Vec<(HostOffset, usize)> = Vec::new();
-        for (layer, l1) in self.l1_tables.iter().enumerate() {
-            let entry = L1Entry::from_raw(l1.get(index).copied().unwrap_or(0));
+        for &layer in longest_first {
+            // Those behind are shorter still: many empty snapshots cost nothing.
+            let l1 = self.l1_tables.get(layer);
+            let Some(&raw) = l1.and_then(|l1| l1.get(index)) else {
+                break;
+            };
+            let entry = L1Entry::from_raw(raw);
             let table = l2_table_of(&self.geometry, entry, index as u64)
                 .map_err(|corruption| Error::invalid(corruption.to_string()))?;
             found.extend(table.map(|place| (place, layer)));
@@ -240,7 +247,9 @@ impl Qcow2Disk {
                 }
             }
         }
-        owners.iter_mut().for_each(|owner| owner.sort_unstable());
+        for owner in &mut owners {
+            owner.sort_unstable();
+        }
         let mut stored: Vec<Stored<'_>> = places
             .iter()
             .zip(&owners)
@@ -333,11 +342,14 @@ impl Disk for Qcow2Disk {
     }
 
     fn walk(&self, visit: Visit<'_>) -> Result<()> {
-        let longest = self.l1_tables.iter().map(Vec::len).max().unwrap_or(0);
+        let entries = |layer: &usize| self.l1_tables.get(*layer).map_or(0, Vec::len);
+        let mut longest_first: Vec<usize> = (0..self.l1_tables.len()).collect();
+        longest_first.sort_by_key(|layer| std::cmp::Reverse(entries(layer)));
+        let longest = longest_first.first().map_or(0, entries);
         // Each table belongs to one L1 index: one that is used again is a bomb, not an image.
         let mut seen = HashSet::new();
         for index in 0..longest {
-            let mut tables = self.tables_at(index)?;
+            let mut tables = self.tables_at(index, &longest_first)?;
             let size = self.geometry.cluster_size();
             // A table in a hole of the file is empty.
             tables.retain(|table| {

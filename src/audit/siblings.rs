@@ -49,6 +49,9 @@ fn shared_master_keys(reports: &[&mut ImageReport]) -> Vec<(usize, Finding)> {
     found
 }
 
+/// Images that have a block, and where in the file.
+type Owners = Vec<(usize, u64)>;
+
 /// Sectors of one place on the disk with equal ciphertext in several files.
 #[derive(Default)]
 struct Matches {
@@ -59,7 +62,7 @@ struct Matches {
 
 fn shared_passwords(reports: &[&mut ImageReport]) -> Vec<(usize, Finding)> {
     // (sector, block) → the images that have it there, and where in the file.
-    let mut owners: BTreeMap<(u64, [u8; BLOCK]), Vec<(usize, u64)>> = BTreeMap::new();
+    let mut owners: BTreeMap<(u64, [u8; BLOCK]), Owners> = BTreeMap::new();
     for (index, report) in reports.iter().enumerate() {
         if let Some(Fingerprint::LegacyAes(marks)) = &report.fingerprint {
             for (sector, (block, host)) in marks {

@@ -24,7 +24,7 @@ impl Ranges {
     /// Adds a range behind all others.
     pub fn add(&mut self, start: u64, length: u64) {
         if self.end == Some(start) {
-            if self.count as usize <= RANGES_KEPT
+            if self.count <= RANGES_KEPT as u64
                 && let Some(last) = self.first.last_mut()
             {
                 last.1 += length;

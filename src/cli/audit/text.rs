@@ -220,7 +220,7 @@ fn bytes(count: u64) -> String {
     let mut value = count;
     let mut unit = UNITS[0];
     for next in &UNITS[1..] {
-        if value < 1024 || value % 1024 != 0 {
+        if value < 1024 || !value.is_multiple_of(1024) {
             break;
         }
         value /= 1024;
