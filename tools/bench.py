@@ -335,18 +335,21 @@ def rows(bench):
 
 
 def run(command, prepare, stdin):
-    """Seconds and peak KiB of one run."""
+    """Seconds, processor seconds and peak KiB of one run."""
     if prepare:
         prepare()
     with tempfile.NamedTemporaryFile("r") as peak:
         # A process's peak starts at that of whoever forked it; GNU time is small.
-        wrapped = ["/usr/bin/time", "-f", "%M", "-o", peak.name, *command] if GNU_TIME else command
+        wrapped = ["/usr/bin/time", "-f", "%M %U %S", "-o", peak.name, *command] if GNU_TIME else command
         start = time.perf_counter()
         result = subprocess.run(wrapped, input=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         seconds = time.perf_counter() - start
         if result.returncode:
             raise RuntimeError(result.stderr.decode(errors="replace").strip().splitlines()[-1:])
-        return seconds, int(peak.read().split()[-1]) if GNU_TIME else 0
+        if not GNU_TIME:
+            return seconds, 0, 0
+        kibibytes, user, system = peak.read().split()[-3:]
+        return seconds, float(user) + float(system), int(kibibytes)
 
 
 GNU_TIME = os.path.exists("/usr/bin/time")
@@ -361,22 +364,25 @@ def measure(bench, row):
     if row.best:
         contestants["best"] = [bench.real(row.tool), *row.with_best()]
     seconds = {name: [] for name in contestants}
+    processor = {name: [] for name in contestants}
     peaks = {name: [] for name in contestants}
     sizes = {}
     for _ in range(bench.arguments.runs):
         for name, command in contestants.items():
-            taken, peak = run(command, row.prepare, row.stdin)
+            taken, busy, peak = run(command, row.prepare, row.stdin)
             seconds[name].append(taken)
+            processor[name].append(busy)
             peaks[name].append(peak)
             if row.output:
                 sizes[name] = os.path.getsize(row.output)
             if name == "ours" and row.verify and len(seconds[name]) == 1:
                 bench.setup(*row.verify)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return medians, {name: max(values) for name, values in peaks.items()}, sizes
+    busy = {name: statistics.median(values) for name, values in processor.items()}
+    return medians, busy, {name: max(values) for name, values in peaks.items()}, sizes
 
 
-def line(name, row, medians, peaks, sizes):
+def line(name, row, medians, busy, peaks, sizes):
     best = min(value for name, value in medians.items() if name != "ours")
     ratio = best / medians["ours"]
     note = ""
@@ -386,6 +392,7 @@ def line(name, row, medians, peaks, sizes):
     if row.target is not None and ratio < row.target:
         target += " (short)"
     flags = f"{medians['best']:.3f}" if "best" in medians else "–"
+    processor = f"{min(value for who, value in busy.items() if who != 'ours'):.2f} / {busy['ours']:.2f}" if GNU_TIME else "–"
     memory = f"{peaks['default'] / 1024:.0f} / {peaks['ours'] / 1024:.0f}" if GNU_TIME else "–"
     cells = [
         name,
@@ -394,14 +401,15 @@ def line(name, row, medians, peaks, sizes):
         f"{medians['ours']:.3f}",
         f"**{ratio:.1f}**",
         target,
+        processor,
         memory,
         note,
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-HEAD = """| task | real, default (s) | real, `-m 16 -W` (s) | cowproof (s) | ratio to the better | target | peak MiB, real / ours | note |
-|---|---|---|---|---|---|---|---|"""
+HEAD = """| task | real, default (s) | real, `-m 16 -W` (s) | cowproof (s) | ratio to the better | target | processor s, real / ours | peak MiB, real / ours | note |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def processor():
@@ -419,7 +427,8 @@ Made by `tools/bench.py --write`. Real tools: {version}. Machine: {processor()},
 Method: for each row the real tool with its defaults, cowproof, and the real tool with `-m 16 -W` (where it has these flags) run one after the
 other, {bench.arguments.runs} times; medians of wall time, process start included. Images are {bench.arguments.size} MiB in a file system in memory;
 random data, or words where data is to be compressed. Encrypted targets are made before the clock starts. The first result of each
-convert is compared with its source by the real tool. Absolute figures differ between machines, ratios much less; below 1, cowproof is slower.
+convert is compared with its source by the real tool. The load average was {os.getloadavg()[0]:.1f} at the end; on a machine that is busy otherwise
+only the processor times mean something. Absolute figures differ between machines, ratios much less; below 1, cowproof is slower.
 
 {HEAD}
 {chr(10).join(lines)}
