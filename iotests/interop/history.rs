@@ -2,7 +2,7 @@
 
 use crate::matrix::{Case, Format};
 
-/// SplitMix64: a few lines, and the same on every machine.
+/// `SplitMix64`: a few lines, and the same on every machine.
 pub struct Random(u64);
 
 impl Random {

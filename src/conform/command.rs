@@ -55,7 +55,7 @@ pub struct RunArguments {
     /// Write goldens from the one subject, which must be the real tools; refused when CI is set
     #[arg(long, conflicts_with_all = ["junit", "jsonl", "list"])]
     record: bool,
-    /// Write a JUnit report
+    /// Write a `JUnit` report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Write the events, one JSON object a line

@@ -1,4 +1,4 @@
-//! For CI servers: a JUnit file, a suite a subject.
+//! For CI servers: a `JUnit` file, a suite a subject.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

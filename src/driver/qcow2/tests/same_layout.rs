@@ -184,7 +184,7 @@ fn random_case(seed: u64) -> (String, u64, Vec<Vec<Operation>>) {
                 ",refcount_bits=8",
                 ",refcount_bits=32",
                 ",refcount_bits=64",
-            ][usize::try_from(dice.roll(6)).unwrap()]
+            ][usize::try_from(dice.roll(6)).unwrap()];
         }
         2 => options += ",lazy_refcounts=on",
         3 => {}
