@@ -62,8 +62,8 @@ fn judge(case: &Case, seed: u64, ours: &Tools, theirs: &Tools) -> Result<(), Str
             }
         }
         let (a, b) = (
-            room.facts(image, case, ours)?,
-            room.facts(image, case, theirs)?,
+            Room::facts(image, case, ours)?,
+            Room::facts(image, case, theirs)?,
         );
         if a != b {
             let (us, them) = first_difference(&a, &b);
@@ -71,8 +71,7 @@ fn judge(case: &Case, seed: u64, ours: &Tools, theirs: &Tools) -> Result<(), Str
                 "written {who}: info, map or check differ\n  us:   …{us}\n  them: …{them}"
             ));
         }
-        room.check_is_clean(image, case, theirs)
-            .map_err(|e| format!("written {who}: {e}"))?;
+        Room::check_is_clean(image, case, theirs).map_err(|e| format!("written {who}: {e}"))?;
     }
     Ok(())
 }

@@ -91,7 +91,13 @@ impl Stage {
             "same" => self.same(&rest[0]),
             "reads" => rest.iter().try_for_each(|name| self.reads(name, true)),
             "content" => rest.iter().try_for_each(|name| self.reads(name, false)),
-            "gone" => if self.sides.iter().any(|side| side.path(&rest[0]).exists()) { Err(format!("{} exists", rest[0])) } else { Ok(()) },
+            "gone" => {
+                if self.sides.iter().any(|side| side.path(&rest[0]).exists()) {
+                    Err(format!("{} exists", rest[0]))
+                } else {
+                    Ok(())
+                }
+            }
             _ => {
                 for side in &self.sides {
                     make(verb, &side.path(&rest[0]), &rest[1..]);

@@ -30,7 +30,11 @@ const FLOORS: [(&str, u32); 13] = [
 ];
 
 /// Rule, file, and why it may break the rule.
-const EXCEPTIONS: [(&str, &str, &str); 0] = [];
+const EXCEPTIONS: [(&str, &str, &str); 1] = [(
+    "function length",
+    "src/format/qcow2/check/finding.rs",
+    "one match with the words of every finding: split, it would lose the compiler's check that none is missing",
+)];
 
 #[test]
 fn floors_import_downwards_only() {

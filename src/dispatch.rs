@@ -48,9 +48,7 @@ struct ToolArguments {
 /// Runs the tool that `arguments[0]` names (`qemu-img`, `qemu-io`, or `cowproof` with a subcommand).
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    let program = arguments
-        .first()
-        .map_or_else(String::new, base_name);
+    let program = arguments.first().map_or_else(String::new, base_name);
     let rest = || arguments.get(1..).unwrap_or_default().to_vec();
     match program.as_str() {
         "qemu-img" => return img::main(&invoked(&arguments), rest()),

@@ -199,7 +199,7 @@ impl Room {
     }
 
     /// What `info`, `map` and `check` tell, without what legitimately differs between runs (dates, sizes on disk).
-    pub fn facts(&self, image: &Image, case: &Case, tools: &Tools) -> Result<String, String> {
+    pub fn facts(image: &Image, case: &Case, tools: &Tools) -> Result<String, String> {
         let opened = open_options(image, case);
         // `info` opens no backing file and refuses options for one.
         let path = image.path.clone();
@@ -224,7 +224,7 @@ impl Room {
     }
 
     /// The image passes `check`.
-    pub fn check_is_clean(&self, image: &Image, case: &Case, tools: &Tools) -> Result<(), String> {
+    pub fn check_is_clean(image: &Image, case: &Case, tools: &Tools) -> Result<(), String> {
         if case.format != Format::Qcow1 {
             Self::img(
                 tools,
@@ -298,10 +298,9 @@ fn open_options(image: &Image, case: &Case) -> String {
         options += ",encrypt.key-secret=top";
     }
     if let (Some(base), Backing::Encrypted) = (&image.base, case.backing) {
-        options += &format!(
-            ",backing.driver=qcow2,backing.file.filename={},backing.encrypt.key-secret=base",
-            path(base)
-        );
+        options += ",backing.driver=qcow2,backing.file.filename=";
+        options += &path(base);
+        options += ",backing.encrypt.key-secret=base";
     }
     options
 }

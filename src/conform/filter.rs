@@ -71,6 +71,10 @@ static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 impl Filter {
     /// The filters for a test that runs in `directory` with the tools in `tools`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the patterns are constants and escaped paths.
     pub fn new(directory: &Path, tools: &Path) -> Self {
         // Usage hints name the tool as it was called.
         let tool = |name: &str| {

@@ -124,19 +124,19 @@ fn check_once(
 ) -> Result<CheckReport, Failure> {
     let report = node
         .check(repair, &mut |line| eprintln!("{line}"))
-        .map_err(|error| failed(session, error))?;
+        .map_err(|error| failed(session, &error))?;
     if report.check_errors > 0 {
         session.say("Check failed");
     }
     Ok(report)
 }
 
-fn failed(session: &Session, error: Error) -> Failure {
+fn failed(session: &Session, error: &Error) -> Failure {
     if error.errno() == errno::ENOTSUP && error.is_bare() {
         Failure::words("This image format does not support checks").with_code(code::NO_CHECK)
     } else {
         if !error.is_bare() {
-            session.report(&error);
+            session.report(error);
         }
         Failure::words(format!("Check failed: {}", error.errno_text()))
     }

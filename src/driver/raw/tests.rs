@@ -7,7 +7,9 @@ use crate::node::{Node, Preallocation, SharedNode};
 
 fn memory(bytes: usize) -> Arc<Memory> {
     Arc::new(Memory::new(
-        (0..bytes).map(|i| (i / 512) as u8).collect(),
+        (0..bytes)
+            .map(|i| u8::try_from(i / 512 % 256).unwrap())
+            .collect(),
         1 << 30,
     ))
 }

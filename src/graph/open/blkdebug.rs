@@ -97,7 +97,7 @@ fn take_rules(tree: &mut OptionTree) -> Result<Vec<Rule>> {
             Error::from(error).prefixed("Could not read blkdebug config file: ")
         })?;
         for section in parse_config(&String::from_utf8_lossy(&text))? {
-            rules.push(rule_of(section, true)?);
+            rules.push(rule_of(&section, true)?);
         }
     }
     for group in GROUPS {
@@ -112,7 +112,7 @@ fn take_rules(tree: &mut OptionTree) -> Result<Vec<Rule>> {
                 .map(|(name, value)| (name.to_owned(), text_of(value).unwrap_or_default()))
                 .collect();
             let group = group.to_owned();
-            rules.push(rule_of(Section { group, entries }, false)?);
+            rules.push(rule_of(&Section { group, entries }, false)?);
         }
         if let Some((name, _)) = below.iter().next() {
             return Err(Error::caller(format!(
@@ -123,7 +123,7 @@ fn take_rules(tree: &mut OptionTree) -> Result<Vec<Rule>> {
     Ok(rules)
 }
 
-fn rule_of(section: Section, from_file: bool) -> Result<Rule> {
+fn rule_of(section: &Section, from_file: bool) -> Result<Rule> {
     let known: &[&str] = match section.group.as_str() {
         "inject-error" => &[
             "event",
