@@ -1,5 +1,7 @@
 //! The house rules as a test; see `docs/architecture.md`.
 
+#![expect(clippy::unwrap_used, reason = "a test: what is missing must end it")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -265,12 +265,12 @@ fn qcow1_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Res
         Qcow2Encryption::Aes => true,
         Qcow2Encryption::Luks(_) => return Err(Error::caller("Unsupported encryption format")),
     };
-    if let Some(format) = tree.take_text("backing_fmt") {
-        if !open::is_known_driver(&format) {
-            return Err(Error::caller(format!(
-                "unrecognized backing format '{format}'"
-            )));
-        }
+    if let Some(format) = tree.take_text("backing_fmt")
+        && !open::is_known_driver(&format)
+    {
+        return Err(Error::caller(format!(
+            "unrecognized backing format '{format}'"
+        )));
     }
     Ok(Plan::Qcow1(Qcow1CreateOptions {
         size,
