@@ -233,3 +233,135 @@ fn large_preallocated_images_are_the_real_tools_byte_for_byte() {
         assert!(data_of(&ours) == data_of(&theirs), "{o} {size}");
     }
 }
+
+/// Faulty options, each with its words, in the order in which the real tool looks for them.
+fn faults() -> Vec<(&'static str, fn(&mut Qcow2CreateOptions))> {
+    vec![
+        (
+            "Extended L2 entries are only supported with compatibility level 1.1 and above (use \
+             version=v3 or greater)",
+            |o| (o.extended_l2, o.version) = (true, 2),
+        ),
+        (
+            "Cluster size must be a power of two between 512 and 2048k",
+            |o| o.cluster_size = 1000,
+        ),
+        (
+            "Backing file and preallocation can only be used at the same time if extended_l2 is on",
+            |o| {
+                o.backing_file = Some("base".to_owned());
+                o.preallocation = Preallocation::Full;
+            },
+        ),
+        ("Backing format cannot be used without backing file", |o| {
+            o.backing_format = Some("raw".to_owned())
+        }),
+        (
+            "Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 \
+             or greater)",
+            |o| (o.lazy_refcounts, o.version) = (true, 2),
+        ),
+        (
+            "Refcount width must be a power of two and may not exceed 64 bits",
+            |o| o.refcount_bits = 3,
+        ),
+        (
+            "Different refcount widths than 16 bits require compatibility level 1.1 or above (use \
+             version=v3 or greater)",
+            |o| (o.refcount_bits, o.version) = (8, 2),
+        ),
+        ("data-file-raw requires data-file", |o| {
+            o.data_file_raw = true
+        }),
+        (
+            "Non-zlib compression type is only supported with compatibility level 1.1 and above \
+             (use version=v3 or greater)",
+            |o| (o.compression_type, o.version) = (CompressionType::Zstd, 2),
+        ),
+        (
+            "The image size is too large for file format 'qcow2' (try using a larger cluster size)",
+            |o| o.size = 999 << 50,
+        ),
+        (
+            "Parameter 'encrypt.key-secret' is required for cipher",
+            |o| o.encryption = Qcow2Encryption::Aes,
+        ),
+    ]
+}
+
+#[test]
+fn of_two_faults_the_real_tools_first_one_is_told() {
+    let faults = faults();
+    let refusal = |spoil: &[fn(&mut Qcow2CreateOptions)]| {
+        let mut options = Qcow2CreateOptions {
+            size: 1 << 20,
+            ..Qcow2CreateOptions::default()
+        };
+        for spoil in spoil {
+            spoil(&mut options);
+        }
+        let memory = Arc::new(Memory::new(b"untouched".to_vec(), 1 << 20));
+        let key = || {
+            Err(Error::key(
+                "Parameter 'encrypt.key-secret' is required for cipher",
+            ))
+        };
+        let error = create(&HostFile::new(memory.clone()), &options, &key).unwrap_err();
+        assert_eq!(memory.snapshot(), b"untouched");
+        error.to_string()
+    };
+    for (index, (words, spoil)) in faults.iter().enumerate() {
+        assert_eq!(refusal(&[*spoil]), *words);
+        for (other_words, other) in &faults[index + 1..] {
+            // Where one fault undoes the other (a format, and then a file for it) neither order tells anything.
+            let both = refusal(&[*other, *spoil]);
+            let undone = words.starts_with("Refcount width") || words.starts_with("Backing f");
+            assert!(
+                both == *words || undone,
+                "{words} before {other_words}: {both}"
+            );
+        }
+    }
+}
+
+#[test]
+fn names_need_room_in_the_first_cluster() {
+    let refusal = |length: usize, cluster_size: u64, encryption: Qcow2Encryption| {
+        let options = Qcow2CreateOptions {
+            size: 1 << 20,
+            cluster_size,
+            backing_file: Some("x".repeat(length)),
+            backing_format: Some("raw".to_owned()),
+            encryption,
+            ..Qcow2CreateOptions::default()
+        };
+        let memory = Arc::new(Memory::new(Vec::new(), 16 << 20));
+        let key = || Ok(Secret::new(b"pw".to_vec()));
+        let outcome = create(&HostFile::new(memory), &options, &key);
+        outcome.map_err(|error| error.to_string().replace(&"x".repeat(length), "NAME"))
+    };
+    let assign = "Could not assign backing file 'NAME' with format 'raw': ";
+    let none = Qcow2Encryption::None;
+    assert_eq!(refusal(376, 512, none), Ok(()));
+    assert_eq!(
+        refusal(377, 512, none),
+        Err(format!("{assign}No space left on device"))
+    );
+    assert_eq!(refusal(1023, 65_536, none), Ok(()));
+    assert_eq!(
+        refusal(1024, 65_536, none),
+        Err(format!("{assign}Invalid argument"))
+    );
+    // The encryption header's place takes 24 bytes more, and is written last.
+    let luks = Qcow2Encryption::Luks(LuksCreateOptions {
+        iter_time_ms: 0,
+        ..LuksCreateOptions::default()
+    });
+    assert_eq!(refusal(352, 512, luks), Ok(()));
+    let late = "Could not write encryption header: No space left on device";
+    assert_eq!(refusal(353, 512, luks), Err(late.to_owned()));
+    assert_eq!(
+        refusal(377, 512, luks),
+        Err(format!("{assign}No space left on device"))
+    );
+}
