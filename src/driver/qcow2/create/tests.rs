@@ -234,8 +234,11 @@ fn large_preallocated_images_are_the_real_tools_byte_for_byte() {
     }
 }
 
+/// The words of a fault, and what makes it.
+type Fault = (&'static str, fn(&mut Qcow2CreateOptions));
+
 /// Faulty options, each with its words, in the order in which the real tool looks for them.
-fn faults() -> Vec<(&'static str, fn(&mut Qcow2CreateOptions))> {
+fn faults() -> Vec<Fault> {
     vec![
         (
             "Extended L2 entries are only supported with compatibility level 1.1 and above (use \
@@ -271,7 +274,7 @@ fn faults() -> Vec<(&'static str, fn(&mut Qcow2CreateOptions))> {
             |o| (o.refcount_bits, o.version) = (8, 2),
         ),
         ("data-file-raw requires data-file", |o| {
-            o.data_file_raw = true
+            o.data_file_raw = true;
         }),
         (
             "Non-zlib compression type is only supported with compatibility level 1.1 and above \
