@@ -13,7 +13,7 @@ pub struct Filter {
 }
 
 /// Pattern and replacement, in the order in which they are applied.
-const RULES: [(&str, &str); 14] = [
+const RULES: [(&str, &str); 15] = [
     // Random for each image.
     (
         r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
@@ -45,6 +45,8 @@ const RULES: [(&str, &str); 14] = [
         r"(?m)^(\d+,\d+),\d+:\d\d:\d\d\.\d+,(?:inf|[\d.e+]+),(?:inf|[\d.e+]+)$",
         "${1},TIME,RATE",
     ),
+    // Names that nodes get at random.
+    (r"#block\d{3,}", "#blockN"),
     // The clock in snapshot tables.
     (
         r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b",

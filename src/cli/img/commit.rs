@@ -93,7 +93,12 @@ fn open_and_commit(
         ..OpenFlags::default()
     };
     // The base is known only when the chain is; then it is opened once more, with the base for writing.
-    let chain = operand.open(flags, environment)?;
+    // Opening for writing would change the image already.
+    let looking = OpenFlags {
+        writable: false,
+        ..flags
+    };
+    let chain = operand.open(looking, environment)?;
     let found = find_base(&chain, options.base.as_deref(), name);
     chain.close()?;
     let depth = found?;
