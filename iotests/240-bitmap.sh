@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # title: persistent dirty bitmaps
 # breaks: an incremental backup misses what was written, or a bitmap is lost or can't be managed
-# groups: snapshot
+# groups: bitmap
 # formats: qcow2
 # requires: nothing
 # origin: ours

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # title: bitmaps through convert, snapshots, commit and crashes
 # breaks: a bitmap that is out of date is trusted, or a good one is lost on the way
-# groups: convert snapshot
+# groups: bitmap convert snapshot
 # formats: qcow2
 # requires: nothing
 # origin: ours
