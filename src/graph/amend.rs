@@ -4,7 +4,6 @@ use super::create::prepare::checked;
 use super::create::tables::{OptionSpec, amend_options, format_options};
 use super::options::values::parse_switch;
 use super::{Environment, OptionTree};
-use crate::base::size::signed_number;
 use crate::base::{Error, Result};
 use crate::node::amend::AmendProgress;
 use crate::node::{AmendRequest, SharedNode};
@@ -63,9 +62,10 @@ pub fn amend(
 fn set(request: &mut AmendRequest<'_>, name: &str, value: &str) -> Result<()> {
     // Sizes and numbers come as signed texts.
     let number = || {
-        signed_number(value)
+        value
+            .parse()
             .map(i64::cast_unsigned)
-            .ok_or_else(|| Error::caller(format!("Parameter '{name}' expects a number")))
+            .map_err(|_| Error::caller(format!("Parameter '{name}' expects a number")))
     };
     match name {
         "compat" => request.compat = Some(value.to_owned()),

@@ -68,8 +68,16 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let outcome = if parsed.help {
         option_help::amend(session, node.driver())
     } else {
-        let printer = Printer::start(wanted && !session.quiet, 1.0);
-        amend(&node, &parsed.tree, force, &environment, &printer)
+        amend(
+            session,
+            &node,
+            &parsed.tree,
+            Manner {
+                force,
+                progress: wanted,
+            },
+            &environment,
+        )
     };
     let closed = node.close();
     outcome?;
@@ -77,18 +85,38 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     Ok(0)
 }
 
+/// How it is done.
+#[derive(Clone, Copy)]
+struct Manner {
+    force: bool,
+    progress: bool,
+}
+
 fn amend(
+    session: &Session,
     node: &SharedNode,
     options: &OptionTree,
-    force: bool,
+    manner: Manner,
     environment: &Environment,
-    printer: &Printer,
 ) -> Result<(), Failure> {
-    let options = graph::amend::check(node.driver(), options)?;
-    let amended = graph::amend::amend(node, &options, force, environment, &|done, total| {
+    let progress = manner.progress && !session.quiet;
+    let options = match graph::amend::check(node.driver(), options) {
+        Ok(options) => options,
+        Err(error) => {
+            session.report(&error);
+            // The line of the progress ends even when it never began.
+            session.print(if progress { "\n" } else { "" });
+            return Err(Failure::Said(1));
+        }
+    };
+    let printer = Printer::start(progress, 1.0);
+    let amended = graph::amend::amend(node, &options, manner.force, environment, &|done, total| {
         printer.report_phase(done, total);
     });
     // Here all is said to be done even when it failed.
     printer.finish();
-    Ok(amended?)
+    amended.map_err(|error| {
+        session.report(&error);
+        Failure::Said(1)
+    })
 }

@@ -130,8 +130,8 @@ impl Qcow2 {
         Ok(fits.then_some(compressed))
     }
 
-    const fn codec(&self) -> Compression {
-        match self.compression {
+    fn codec(&self) -> Compression {
+        match *self.compression.read() {
             CompressionType::Zlib => Compression::Deflate,
             CompressionType::Zstd => Compression::Zstd,
         }

@@ -1,6 +1,6 @@
 //! An open qcow2 image.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -67,11 +67,12 @@ pub struct Qcow2 {
     /// The name to show, where it is not the file's.
     pub(super) filename: Option<String>,
     pub(super) geometry: Geometry,
-    pub(super) compression: CompressionType,
+    pub(super) compression: RwLock<CompressionType>,
     pub(super) encryption: Option<Encryption>,
     /// Encryption as the header says, with or without a key.
     pub(super) encryption_method: Option<CryptMethod>,
-    pub(super) version: u32,
+    /// 2 or 3; `amend` changes it.
+    pub(super) version: AtomicU32,
     /// The passphrase it was opened with: a change of key slots needs it.
     pub(super) key: Option<Secret>,
     pub(super) writable: bool,
@@ -103,10 +104,10 @@ impl Qcow2 {
             file: metadata.file.clone(),
             filename: options.filename.clone(),
             geometry: metadata.geometry,
-            compression,
+            compression: RwLock::new(compression),
             encryption,
             encryption_method: (method != CryptMethod::None).then_some(method),
-            version: metadata.header.version,
+            version: AtomicU32::new(metadata.header.version),
             key: options.key.clone(),
             writable: metadata.writable,
             honours_discard: options.discard_unmap,
@@ -131,6 +132,11 @@ impl Qcow2 {
     /// The metadata of an image that may be dead: for facts and for close.
     pub(super) fn metadata_even_if_dead(&self) -> MutexGuard<'_, Metadata> {
         self.metadata.lock()
+    }
+
+    /// The format's version.
+    pub(super) fn version(&self) -> u32 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Bytes of the disk.

@@ -21,7 +21,7 @@ impl Qcow2 {
         let header = &metadata.header;
         let mut specific = Map::new();
         let mut put = |name: &str, value: Value| specific.insert(name.to_owned(), value);
-        let compression = match self.compression {
+        let compression = match *self.compression.read() {
             CompressionType::Zlib => "zlib",
             CompressionType::Zstd => "zstd",
         };

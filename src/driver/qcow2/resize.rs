@@ -46,7 +46,7 @@ impl Qcow2 {
                 let end_of_cluster = old.next_multiple_of(self.geometry.cluster_size());
                 Ok(end_of_cluster.min(length))
             }
-            Preallocation::Off | Preallocation::Metadata if self.version < 3 => {
+            Preallocation::Off | Preallocation::Metadata if self.version() < 3 => {
                 // Version 2 has no zero clusters.
                 Err(Error::unsupported("Operation not supported")
                     .prefixed("Failed to zero out new clusters: "))

@@ -211,6 +211,12 @@ impl Metadata {
         self.flush()
     }
 
+    /// Writes the table anew: entries get all the data that version 3 asks for.
+    pub(super) fn rewrite_snapshot_table(&mut self) -> Result<()> {
+        self.store_snapshots(self.snapshots.clone())?;
+        self.flush()
+    }
+
     fn write_l1_copy(&mut self, place: HostOffset, l1: &[L1Entry]) -> Result<()> {
         let bytes = l1_bytes(l1);
         self.guard_write(place, bytes.len() as u64, Area::InactiveL1)?;

@@ -114,11 +114,15 @@ impl Metadata {
     }
 
     /// The L2 table of an entry; an unaligned one marks the image corrupt.
-    fn checked_table(&mut self, entry: L1Entry, index: u64) -> Result<Option<HostOffset>> {
+    pub(super) fn checked_table(
+        &mut self,
+        entry: L1Entry,
+        index: u64,
+    ) -> Result<Option<HostOffset>> {
         l2_table_of(&self.geometry, entry, index).map_err(|corruption| self.corrupt(&corruption))
     }
 
-    fn read_l2(&self, table: HostOffset) -> Result<Vec<u8>> {
+    pub(super) fn read_l2(&self, table: HostOffset) -> Result<Vec<u8>> {
         self.file.read_vec(table, self.geometry.cluster_bytes())
     }
 

@@ -60,7 +60,7 @@ impl Qcow2 {
             Mapping::Unallocated => self.backing_reads_zero(first, visible)?,
             _ => false,
         };
-        if whole_is_zero && (self.version >= 3 || self.backing_node().is_none()) {
+        if whole_is_zero && (self.version() >= 3 || self.backing_node().is_none()) {
             return self.zero_clusters(ClusterRange { first, clusters: 1 }, flags);
         }
         self.write_zero_bytes(offset, length, flags)
@@ -87,7 +87,7 @@ impl Qcow2 {
     fn zero_clusters(&self, range: ClusterRange, flags: ZeroFlags) -> Result<()> {
         let cluster_size = self.geometry.cluster_size();
         let backed = self.backing_node().is_some();
-        if self.version < 3 && backed {
+        if self.version() < 3 && backed {
             let length = (range.clusters * cluster_size)
                 .min(self.size().saturating_sub(range.first.bytes()));
             return self.write_zero_bytes(range.first, length, flags);
@@ -96,7 +96,7 @@ impl Qcow2 {
             .ranges
             .own(range.first, range.clusters * cluster_size, cluster_size);
         let mut metadata = self.metadata()?;
-        if self.version < 3 {
+        if self.version() < 3 {
             return metadata.discard_range(range, backed, FreeReason::Request);
         }
         let geometry = self.geometry;
