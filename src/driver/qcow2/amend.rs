@@ -42,6 +42,8 @@ impl Qcow2 {
         if let Some(bits) = plan.refcount_bits {
             self.amend_refcount_width(bits, plan.version, &mut phases)?;
         }
+        // Bitmaps before metadata, as everywhere.
+        let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata()?;
         metadata.amend_data_file(request)?;
         metadata.check_backing_stays(request)?;
@@ -53,9 +55,10 @@ impl Qcow2 {
             if i64::try_from(size).is_err() {
                 return Err(Error::caller("Image size cannot be negative"));
             }
-            self.resize_locked(&mut metadata, size, Preallocation::Off)?;
+            self.resize_locked(&mut metadata, &mut bitmaps, size, Preallocation::Off)?;
         }
         drop(metadata);
+        drop(bitmaps);
         if plan.version < self.version() {
             self.downgrade(&mut phases)?;
         }
