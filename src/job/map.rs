@@ -43,7 +43,10 @@ impl Run {
         let extent = found.extent;
         // Past the end of a short backing file it is the layer above that leaves the range empty.
         let past_end = found.depth > 0 && start >= found.node.length()?;
-        let place = match (extent.host, found.node.file()) {
+        let place = match (
+            extent.host,
+            found.node.data_file().or_else(|| found.node.file()),
+        ) {
             (Some(host), Some(file)) => Some(Place {
                 offset: host.bytes(),
                 filename: file.filename(),
@@ -100,7 +103,8 @@ pub fn run<E: From<crate::base::Error>>(
     };
     while current.end() < end {
         let position = current.end();
-        let found = extent_above(node, None, GuestOffset::new(position), end - position)?;
+        let found = extent_above(node, None, GuestOffset::new(position), end - position)
+            .map_err(|error| error.prefixed("Could not read file metadata: "))?;
         let next = Run::new(position, &found)?;
         if next.length == 0 {
             break;

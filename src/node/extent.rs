@@ -20,7 +20,7 @@ pub struct Extent {
     pub allocated: bool,
     /// Stored compressed.
     pub compressed: bool,
-    /// Where the bytes lie in [`Node::file`], when they lie there as they are.
+    /// Where the bytes lie in [`Node::data_file`] or else [`Node::file`], when they lie there as they are.
     pub host: Option<HostOffset>,
 }
 

@@ -61,6 +61,17 @@ pub enum Preallocation {
     Full,
 }
 
+impl Preallocation {
+    /// What it means for a file that has no mapping tables.
+    #[must_use]
+    pub const fn of_a_file(self) -> Self {
+        match self {
+            Self::Metadata => Self::Off,
+            other => other,
+        }
+    }
+}
+
 /// The backing file as an image's header names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackingReference {
@@ -192,6 +203,11 @@ pub trait Node: Send + Sync {
 
     /// The protocol node below a format node.
     fn file(&self) -> Option<SharedNode> {
+        None
+    }
+
+    /// The node that stores the guest's data, when it is not [`Node::file`].
+    fn data_file(&self) -> Option<SharedNode> {
         None
     }
 

@@ -118,7 +118,8 @@ fn apply(node: &dyn Node, name: &str) -> Result<(), Error> {
         return Err(Error::caller("Device has active dirty bitmaps"));
     }
     node.snapshot_apply(name).map_err(|error| {
-        if error.errno() == errno::ENOTSUP && error.is_bare() {
+        // An image with a data file has a list of snapshots, if an empty one, and can't apply any.
+        if error.errno() == errno::ENOTSUP && error.is_bare() && node.snapshots().is_err() {
             Error::unsupported("Block driver does not support snapshots")
         } else {
             error.prefixed("Failed to load snapshot: ")

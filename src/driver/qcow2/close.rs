@@ -11,11 +11,15 @@ impl Qcow2 {
         let _own = self.ranges.own_all();
         let saved = self.save_metadata();
         let closed = self.file.close();
+        let data_closed = match &self.metadata_even_if_dead().data_file {
+            Some(data) => data.close(),
+            None => Ok(()),
+        };
         let backing_closed = match self.backing_node() {
             Some(backing) => backing.close(),
             None => Ok(()),
         };
-        saved.and(closed).and(backing_closed)
+        saved.and(closed).and(data_closed).and(backing_closed)
     }
 
     fn save_metadata(&self) -> Result<()> {

@@ -78,6 +78,9 @@ impl Qcow2 {
     ) -> Result<()> {
         self.check_range(offset, data.len() as u64)?;
         self.check_writable()?;
+        if self.geometry.external_data() {
+            return Err(Error::bare(errno::ENOTSUP));
+        }
         let cluster_bytes = self.geometry.cluster_bytes();
         let at_end = offset.bytes() + data.len() as u64 == self.size();
         let whole = data.len() == cluster_bytes || (data.len() < cluster_bytes && at_end);

@@ -8,11 +8,11 @@ use crate::driver::run_writer::RunWriter;
 use crate::format::qcow2::Geometry;
 use crate::format::qcow2::extension::{CryptoHeader, Extensions, encode_first_cluster};
 use crate::format::qcow2::header::{
-    CompatibleFeatures, CompressionType, CryptMethod, Header, HeaderError, IncompatibleFeatures,
-    V2_HEADER_BYTES, V3_HEADER_BYTES,
+    AutoclearFeatures, CompatibleFeatures, CompressionType, CryptMethod, Header, HeaderError,
+    IncompatibleFeatures, V2_HEADER_BYTES, V3_HEADER_BYTES,
 };
 use crate::format::qcow2::layout::{Layout, LayoutRequest, Reserve};
-use crate::node::{HostFile, Preallocation};
+use crate::node::{HostFile, Preallocation, ZeroFlags};
 
 /// How the payload of a new image is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,22 @@ pub type KeySource<'a> = &'a dyn Fn() -> Result<Secret>;
 
 /// Writes a new image over whatever `file` holds. On an error the caller removes the file.
 pub fn create(file: &HostFile, options: &Qcow2CreateOptions, key: KeySource<'_>) -> Result<()> {
-    let geometry = options.validate()?;
+    create_with_data(file, None, options, key)
+}
+
+/// The same for an image whose options name an external data file: it is `data`, and empty.
+pub fn create_with_data(
+    file: &HostFile,
+    data: Option<&HostFile>,
+    options: &Qcow2CreateOptions,
+    key: KeySource<'_>,
+) -> Result<()> {
+    let geometry = options
+        .validate()?
+        .with_external_data(options.data_file.is_some());
+    if data.is_none() && options.data_file.is_some() {
+        return Err(Error::caller("'data-file' is required for this image"));
+    }
     let size = options
         .size
         .checked_next_multiple_of(512)
@@ -95,6 +110,7 @@ pub fn create(file: &HostFile, options: &Qcow2CreateOptions, key: KeySource<'_>)
         geometry,
         size,
         reserve: match options.preallocation {
+            Preallocation::Off if options.data_file_raw => Reserve::Metadata,
             Preallocation::Off => Reserve::Nothing,
             Preallocation::Metadata => Reserve::Metadata,
             Preallocation::Falloc | Preallocation::Full => Reserve::Data,
@@ -116,17 +132,11 @@ pub fn create(file: &HostFile, options: &Qcow2CreateOptions, key: KeySource<'_>)
     let first_cluster = image
         .encode()
         .map_err(|error| Error::from(error).prefixed("Could not write encryption header: "))?;
-    file.resize(0, Preallocation::Off)?;
-    if !layout.reserved.is_empty() {
-        file.resize(
-            layout.offset(layout.reserved.start).bytes(),
-            Preallocation::Off,
-        )?;
-        file.resize(
-            layout.offset(layout.reserved.end).bytes(),
-            options.preallocation,
-        )?;
+    if let Some(data) = data {
+        let mapped = !layout.data.is_empty();
+        grow_data_file(data, size, &geometry, mapped, options.preallocation)?;
     }
+    reserve(file, &layout, options.preallocation)?;
     write_tables(file, &geometry, &layout)?;
     file.write_at(HostOffset::ZERO, &first_cluster)?;
     if file.length()? < layout.length {
@@ -141,6 +151,37 @@ pub fn create(file: &HostFile, options: &Qcow2CreateOptions, key: KeySource<'_>)
         })?;
     }
     file.flush()
+}
+
+/// Lets the data file hold `size` bytes. Where its clusters are mapped the last one is whole, its tail written as
+/// zeros; a file that is long enough by then is not reserved.
+pub(super) fn grow_data_file(
+    data: &HostFile,
+    size: u64,
+    geometry: &Geometry,
+    mapped: bool,
+    how: Preallocation,
+) -> Result<()> {
+    let tail = size.next_multiple_of(geometry.cluster_size()) - size;
+    if mapped && tail > 0 {
+        data.write_zeroes(HostOffset::new(size), tail, ZeroFlags::empty())?;
+    }
+    if data.length()? >= size {
+        return Ok(());
+    }
+    data.resize(size, how.of_a_file())
+}
+
+/// An empty file, or one with the space that is reserved for guest clusters.
+fn reserve(file: &HostFile, layout: &Layout, how: Preallocation) -> Result<()> {
+    file.resize(0, Preallocation::Off)?;
+    if layout.reserved.is_empty() {
+        return Ok(());
+    }
+    let [start, end] =
+        [layout.reserved.start, layout.reserved.end].map(|cluster| layout.offset(cluster).bytes());
+    file.resize(start, Preallocation::Off)?;
+    file.resize(end, how)
 }
 
 /// What the first cluster says.
@@ -263,9 +304,6 @@ impl Qcow2CreateOptions {
             ));
         }
         // An image that can't be opened here afterwards is not made either.
-        if self.data_file.is_some() {
-            return Err(Error::unsupported("External data files are not built yet"));
-        }
         if self.extended_l2 {
             return Err(Error::unsupported("Extended L2 entries are not built yet"));
         }
@@ -283,6 +321,9 @@ impl Qcow2CreateOptions {
         let mut compatible = CompatibleFeatures::empty();
         let zstd = self.compression_type == CompressionType::Zstd;
         incompatible.set(IncompatibleFeatures::COMPRESSION_TYPE, zstd);
+        incompatible.set(IncompatibleFeatures::DATA_FILE, self.data_file.is_some());
+        let mut autoclear = AutoclearFeatures::empty();
+        autoclear.set(AutoclearFeatures::DATA_FILE_RAW, self.data_file_raw);
         compatible.set(CompatibleFeatures::LAZY_REFCOUNTS, self.lazy_refcounts);
         let table = layout.refcount_table();
         let too_large = |_| Error::bare(errno::EFBIG);
@@ -301,6 +342,7 @@ impl Qcow2CreateOptions {
             refcount_table_clusters: u32::try_from(table.end - table.start).map_err(too_large)?,
             incompatible,
             compatible,
+            autoclear,
             refcount_order: geometry.refcount_order(),
             header_length: if self.version < 3 {
                 V2_HEADER_BYTES
@@ -312,6 +354,7 @@ impl Qcow2CreateOptions {
         };
         let extensions = Extensions {
             backing_format: self.backing_format.as_ref().map(|f| f.as_bytes().to_vec()),
+            data_file: self.data_file.as_ref().map(|name| name.as_bytes().to_vec()),
             ..Extensions::default()
         };
         let name = self.backing_file.as_deref().map(str::as_bytes);

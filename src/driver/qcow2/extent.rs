@@ -65,7 +65,7 @@ impl Qcow2 {
         if !*self.preallocated.get_or_init(|| self.looks_preallocated()) {
             return Ok(stored);
         }
-        let below = self.file.extent(host, length)?;
+        let below = self.data.extent(host, length)?;
         if below.length == 0 {
             // Behind the file's end.
             return Ok(Extent {

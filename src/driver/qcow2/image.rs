@@ -64,6 +64,8 @@ pub struct Qcow2OpenOptions {
 /// An open image.
 pub struct Qcow2 {
     pub(super) file: HostFile,
+    /// Where guest clusters lie: the data file, or the image's own file.
+    pub(super) data: HostFile,
     /// The name to show, where it is not the file's.
     pub(super) filename: Option<String>,
     pub(super) geometry: Geometry,
@@ -75,6 +77,8 @@ pub struct Qcow2 {
     pub(super) version: AtomicU32,
     /// The passphrase it was opened with: a change of key slots needs it.
     pub(super) key: Option<Secret>,
+    /// The data file is a raw image of the disk.
+    pub(super) raw_data: bool,
     pub(super) writable: bool,
     /// Guest discards do something (`discard=unmap`).
     pub(super) honours_discard: bool,
@@ -102,6 +106,11 @@ impl Qcow2 {
         let method = metadata.header.crypt_method;
         Self {
             file: metadata.file.clone(),
+            data: metadata
+                .data_file
+                .as_ref()
+                .unwrap_or(&metadata.file)
+                .clone(),
             filename: options.filename.clone(),
             geometry: metadata.geometry,
             compression: RwLock::new(compression),
@@ -109,6 +118,7 @@ impl Qcow2 {
             encryption_method: (method != CryptMethod::None).then_some(method),
             version: AtomicU32::new(metadata.header.version),
             key: options.key.clone(),
+            raw_data: metadata.has_raw_data(),
             writable: metadata.writable,
             honours_discard: options.discard_unmap,
             backing: RwLock::new(None),

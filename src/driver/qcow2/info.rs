@@ -9,7 +9,7 @@ use crate::base::Result;
 use crate::driver::luks;
 use crate::format::qcow2::bitmap::{BitmapFlags, DirectoryEntry};
 use crate::format::qcow2::header::{
-    CompatibleFeatures, CompressionType, CryptMethod, IncompatibleFeatures,
+    AutoclearFeatures, CompatibleFeatures, CompressionType, CryptMethod, IncompatibleFeatures,
 };
 use crate::node::ImageInfo;
 
@@ -50,6 +50,10 @@ impl Qcow2 {
             // Shown wherever the extension is, whether or not the feature bit makes it count.
             if let Some(name) = &metadata.extensions.data_file {
                 put("data-file", json!(String::from_utf8_lossy(name)));
+            }
+            if has_feature(IncompatibleFeatures::DATA_FILE) {
+                let raw = header.autoclear.contains(AutoclearFeatures::DATA_FILE_RAW);
+                put("data-file-raw", json!(raw));
             }
             put("corrupt", json!(has_feature(IncompatibleFeatures::CORRUPT)));
             put(

@@ -1,10 +1,11 @@
 //! L2 tables that may be changed: allocated, and not shared with a snapshot.
 
 use super::metadata::{FreeReason, Metadata};
+use super::refcounts::queue_run;
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::l2_table_of;
-use crate::format::qcow2::{L1Entry, L2Entry, l2_entry};
+use crate::format::qcow2::{Cluster, L1Entry, L2Entry, l2_entry};
 
 impl Metadata {
     /// The L2 table of a guest offset, loaded, and exclusive to the active state.
@@ -96,6 +97,10 @@ impl Metadata {
     /// Gives back what replaced entries referred to; neighbours in the file go together.
     pub(super) fn free_entries(&mut self, entries: &[L2Entry], reason: FreeReason) -> Result<()> {
         let cluster_size = self.geometry.cluster_size();
+        if self.geometry.external_data() {
+            self.discard_in_data_file(entries, reason);
+            return Ok(());
+        }
         let mut rest = entries;
         while let Some((entry, _)) = rest.split_first() {
             let run = entry
@@ -120,9 +125,26 @@ impl Metadata {
         Ok(())
     }
 
+    /// Nothing counts the clusters of a data file; they are only punched.
+    fn discard_in_data_file(&mut self, entries: &[L2Entry], reason: FreeReason) {
+        if !self.discard_policy.punches(reason) {
+            return;
+        }
+        for entry in entries {
+            let (Cluster::Normal(host) | Cluster::ZeroAllocated(host)) =
+                entry.cluster(&self.geometry)
+            else {
+                continue;
+            };
+            if !host.is_aligned(self.geometry.cluster_size()) {
+                continue;
+            }
+            queue_run(&mut self.data_discards, host, self.geometry.cluster_size());
+        }
+    }
+
     /// Gives back what an entry that was replaced referred to.
     pub(super) fn free_entry(&mut self, entry: L2Entry, reason: FreeReason) -> Result<()> {
-        use crate::format::qcow2::Cluster;
         match entry.cluster(&self.geometry) {
             Cluster::Unallocated | Cluster::ZeroPlain => Ok(()),
             Cluster::Normal(host) | Cluster::ZeroAllocated(host) => {

@@ -7,7 +7,9 @@ use super::tables::{TableCache, TableKind};
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::extension::Extensions;
-use crate::format::qcow2::header::{CompatibleFeatures, Header, IncompatibleFeatures};
+use crate::format::qcow2::header::{
+    AutoclearFeatures, CompatibleFeatures, Header, IncompatibleFeatures,
+};
 use crate::format::qcow2::lookup::{Corruption, Lookup, Run, Tables, lookup};
 use crate::format::qcow2::snapshot_table::Snapshot;
 use crate::format::qcow2::{Geometry, HostCluster, L1Entry, l2_entry};
@@ -34,6 +36,19 @@ impl Default for DiscardPolicy {
     }
 }
 
+impl DiscardPolicy {
+    /// Whether what is freed for that reason is punched.
+    pub(super) const fn punches(self, reason: FreeReason) -> bool {
+        match reason {
+            FreeReason::Request => self.request,
+            FreeReason::Snapshot => self.snapshot,
+            FreeReason::Other => self.other,
+            FreeReason::Always => true,
+            FreeReason::Never => false,
+        }
+    }
+}
+
 /// Why a cluster is freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FreeReason {
@@ -56,6 +71,8 @@ pub enum FreeReason {
 )]
 pub struct Metadata {
     pub(super) file: HostFile,
+    /// The file that holds the guest clusters, when it is not `file`.
+    pub(super) data_file: Option<HostFile>,
     pub(super) geometry: Geometry,
     pub(super) header: Header,
     pub(super) extensions: Extensions,
@@ -73,6 +90,8 @@ pub struct Metadata {
     pub(super) freed: HashSet<HostCluster>,
     /// Punched after the next flush.
     pub(super) discards: Vec<(HostOffset, u64)>,
+    /// The same in the data file.
+    pub(super) data_discards: Vec<(HostOffset, u64)>,
     /// The byte behind the last compressed cluster of this session.
     pub(super) compressed_end: Option<HostOffset>,
     pub(super) discard_policy: DiscardPolicy,
@@ -188,6 +207,28 @@ impl Metadata {
             // A discard is a hint; the clusters are free whether or not the file gives them back.
             let _ = self.file.discard(offset, length);
         }
+        for (offset, length) in std::mem::take(&mut self.data_discards) {
+            if let Some(data) = &self.data_file {
+                let _ = data.discard(offset, length);
+            }
+        }
+    }
+
+    /// The data file is a raw image of the disk: what reads as zeros here is zero there.
+    pub(super) fn has_raw_data(&self) -> bool {
+        self.data_file.is_some()
+            && self
+                .header
+                .autoclear
+                .contains(AutoclearFeatures::DATA_FILE_RAW)
+    }
+
+    /// Guest data first, then this file: what it points at is durable before the pointer.
+    pub(super) fn flush_files(&self) -> Result<()> {
+        if let Some(data) = &self.data_file {
+            data.flush()?;
+        }
+        self.file.flush()
     }
 
     /// Refcounts may be written late: the dirty bit is set.

@@ -97,6 +97,10 @@ impl Node for Qcow2 {
         Some(self.file.node())
     }
 
+    fn data_file(&self) -> Option<SharedNode> {
+        self.geometry.external_data().then(|| self.data.node())
+    }
+
     fn backing(&self) -> Option<SharedNode> {
         self.backing_node()
     }

@@ -23,20 +23,27 @@ const L2_CACHE_BYTES: u64 = 32 << 20;
 /// Refcount blocks are walked in order: few are enough.
 const REFCOUNT_CACHE_BYTES: u64 = 1 << 20;
 
+/// Gives the data file, if any. It is told the name that the header has for a data file that the image needs.
+pub type DataFileSource<'a> = &'a mut dyn FnMut(Option<&str>) -> Result<Option<HostFile>>;
+
 impl Qcow2 {
     /// Opens the image in `file`. The backing node is set by the caller.
     pub fn open(file: HostFile, options: &Qcow2OpenOptions) -> Result<Arc<Self>> {
+        Self::open_with_data(file, options, &mut |_| Ok(None))
+    }
+
+    /// The same for an image that may have its data elsewhere: `data` is asked for that file, and told the header's
+    /// name for it where the image needs one.
+    pub fn open_with_data(
+        file: HostFile,
+        options: &Qcow2OpenOptions,
+        data: DataFileSource<'_>,
+    ) -> Result<Arc<Self>> {
         let first_cluster = read_first_cluster(&file)?;
         let header = Header::parse(&first_cluster)?;
         let compression = header.validate_compression()?;
         header.validate_features(&first_cluster)?;
-        let damaged = header.incompatible.contains(IncompatibleFeatures::CORRUPT);
-        if damaged && options.writable && !options.check {
-            return Err(
-                Error::invalid("qcow2: Image is corrupt; cannot be opened read/write")
-                    .with_errno(crate::base::error::errno::EACCES),
-            );
-        }
+        refuse_corrupt(&header, options)?;
         header.validate_units()?;
         refuse_what_is_not_built(&header)?;
         header.validate_tables(Tolerance {
@@ -44,7 +51,8 @@ impl Qcow2 {
         })?;
         header.validate_l1_length()?;
         let geometry = Geometry::new(header.cluster_bits, header.refcount_order, false)
-            .ok_or_else(|| Error::invalid("Image is not in qcow2 format"))?;
+            .ok_or_else(|| Error::invalid("Image is not in qcow2 format"))?
+            .with_external_data(has_data_file(&header));
         let l1 = read_table(&file, header.l1_offset, u64::from(header.l1_entries))
             .map_err(|error| error.prefixed("Could not read L1 table: "))?
             .into_iter()
@@ -67,6 +75,7 @@ impl Qcow2 {
             None => None,
         };
         extensions_result?;
+        let data_file = open_data_file(&header, &extensions, options, data)?;
         let encryption = choose_encryption(&header, &extensions, luks, options)?;
         // The real tools end the name at its first NUL; an empty one is none.
         let backing_name = header
@@ -77,6 +86,7 @@ impl Qcow2 {
         let size = header.disk_size()?;
         let state = Loaded {
             file,
+            data_file,
             header,
             geometry,
             extensions,
@@ -159,6 +169,17 @@ fn read_table(file: &HostFile, offset: HostOffset, entries: u64) -> Result<Vec<u
         .collect())
 }
 
+fn refuse_corrupt(header: &Header, options: &Qcow2OpenOptions) -> Result<()> {
+    let damaged = header.incompatible.contains(IncompatibleFeatures::CORRUPT);
+    if damaged && options.writable && !options.check {
+        return Err(
+            Error::invalid("qcow2: Image is corrupt; cannot be opened read/write")
+                .with_errno(crate::base::error::errno::EACCES),
+        );
+    }
+    Ok(())
+}
+
 fn refuse_what_is_not_built(header: &Header) -> Result<()> {
     if header
         .incompatible
@@ -168,15 +189,42 @@ fn refuse_what_is_not_built(header: &Header) -> Result<()> {
             "qcow2: extended L2 entries are not supported yet",
         ));
     }
-    if header
+    Ok(())
+}
+
+fn has_data_file(header: &Header) -> bool {
+    header
         .incompatible
         .contains(IncompatibleFeatures::DATA_FILE)
-    {
-        return Err(Error::unsupported(
-            "qcow2: external data files are not supported yet",
-        ));
+}
+
+/// The data file, by what the user or the header says (qcow2 §5 row 24).
+fn open_data_file(
+    header: &Header,
+    extensions: &Extensions,
+    options: &Qcow2OpenOptions,
+    source: DataFileSource<'_>,
+) -> Result<Option<HostFile>> {
+    if options.no_io {
+        return Ok(None);
     }
-    Ok(())
+    let needed = has_data_file(header);
+    let name = extensions
+        .data_file
+        .as_deref()
+        .filter(|_| needed)
+        .map(String::from_utf8_lossy);
+    let found = source(name.as_deref())?;
+    match (&found, needed) {
+        (None, true) => Err(Error::invalid("'data-file' is required for this image")),
+        (Some(_), false) => Err(Error::caller(
+            "'data-file' can only be set for images with an external data file",
+        )),
+        (None, false) if header.autoclear.contains(AutoclearFeatures::DATA_FILE_RAW) => {
+            Err(Error::invalid("data-file-raw requires a data file"))
+        }
+        _ => Ok(found),
+    }
 }
 
 /// Run-time options (qcow2 §5 row 20).
@@ -287,6 +335,7 @@ fn choose_encryption(
 /// What an open has read.
 struct Loaded {
     file: HostFile,
+    data_file: Option<HostFile>,
     header: Header,
     geometry: Geometry,
     extensions: Extensions,
@@ -309,6 +358,7 @@ impl Loaded {
                 .unwrap_or_else(|| Metadata::header_is_lazy(&self.header));
         Metadata {
             file: self.file,
+            data_file: self.data_file,
             geometry: self.geometry,
             header: self.header,
             extensions: self.extensions,
@@ -321,6 +371,7 @@ impl Loaded {
             free_index: HostCluster::new(0),
             freed: HashSet::new(),
             discards: Vec::new(),
+            data_discards: Vec::new(),
             compressed_end: None,
             discard_policy: DiscardPolicy {
                 request: options

@@ -169,6 +169,8 @@ impl Metadata {
                 self.require_aligned("Preallocated zero cluster", host, first)?;
                 (host, false)
             }
+            // A data file has one place for each cluster.
+            Way::New if geometry.external_data() => (HostOffset::new(first.bytes()), true),
             Way::New => {
                 let (host, found) = self.allocate_data(clusters, previous)?;
                 if found < clusters {
@@ -180,7 +182,9 @@ impl Metadata {
                 (host, true)
             }
         };
-        self.guard_write(host, clusters * cluster_size, Area::Data)?;
+        if !geometry.external_data() {
+            self.guard_write(host, clusters * cluster_size, Area::Data)?;
+        }
         let length = length.min(clusters * cluster_size - in_cluster);
         let change = (!matches!(way, Way::InPlace(_))).then_some(MappingChange {
             first,
@@ -252,6 +256,7 @@ impl Metadata {
                 .host
                 .saturating_plus(step as u64 * geometry.cluster_size());
             if change.allocated
+                && !geometry.external_data()
                 && old.cluster(&geometry) != Cluster::Unallocated
                 && old != L2Entry::ZERO_PLAIN
             {
@@ -268,7 +273,7 @@ impl Metadata {
 
     /// Gives back what a plan allocated when its data could not be written.
     pub(super) fn abandon_write(&mut self, change: &MappingChange) {
-        if change.allocated {
+        if change.allocated && !self.geometry.external_data() {
             let first = self.geometry.host_cluster(change.host);
             // The caller reports why the write failed; a failure to clean up leaks at worst.
             let _ = self.free_clusters(first, change.clusters, FreeReason::Never);

@@ -1,5 +1,6 @@
 //! Reserving space for a new part of the disk (qcow2 §9, §14).
 
+use super::create::grow_data_file;
 use super::metadata::Metadata;
 use super::plan::{MappingChange, Surroundings};
 use crate::base::error::errno;
@@ -15,10 +16,32 @@ impl Metadata {
         new: u64,
         how: Preallocation,
     ) -> Result<()> {
+        if self.data_file.is_some() {
+            return self.grow_data_file(old, new, how);
+        }
         match how {
             Preallocation::Off => Ok(()),
             Preallocation::Metadata => self.preallocate_metadata(old, new),
             Preallocation::Falloc | Preallocation::Full => self.preallocate_data(old, new, how),
+        }
+    }
+
+    /// The data file holds the space; only the mapping is made here. A raw one is always mapped.
+    fn grow_data_file(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
+        let mapped = how != Preallocation::Off || self.has_raw_data();
+        if mapped {
+            let mut offset = GuestOffset::new(old);
+            while offset.bytes() < new {
+                let plan = self.prepare_write(offset, new - offset.bytes(), None)?;
+                if let Some(change) = &plan.change {
+                    self.commit_write(change, false)?;
+                }
+                offset = offset.plus(plan.length)?;
+            }
+        }
+        match &self.data_file {
+            Some(data) => grow_data_file(data, new, &self.geometry, mapped, how),
+            None => Ok(()),
         }
     }
 

@@ -46,11 +46,11 @@ impl Qcow2 {
 
     fn read_data(&self, guest: GuestOffset, host: HostOffset, piece: &mut [u8]) -> Result<()> {
         let Some(encryption) = &self.encryption else {
-            return self.file.read_at(host, piece);
+            return self.data.read_at(host, piece);
         };
         let before = guest.within(SECTOR_SIZE as u64);
         if before == 0 && piece.len().is_multiple_of(SECTOR_SIZE) {
-            self.file.read_at(host, piece)?;
+            self.data.read_at(host, piece)?;
             encryption.decrypt(guest, host, piece);
             return Ok(());
         }
@@ -59,7 +59,7 @@ impl Qcow2 {
         let mut sectors = vec![0; (skip + piece.len()).next_multiple_of(SECTOR_SIZE)];
         let guest = guest.align_down(SECTOR_SIZE as u64);
         let host = host.align_down(SECTOR_SIZE as u64);
-        self.file.read_at(host, &mut sectors)?;
+        self.data.read_at(host, &mut sectors)?;
         encryption.decrypt(guest, host, &mut sectors);
         piece.copy_from_slice(&sectors[skip..skip + piece.len()]);
         Ok(())

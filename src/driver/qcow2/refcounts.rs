@@ -201,16 +201,10 @@ impl Metadata {
         if first < self.free_index {
             self.free_index = first;
         }
-        let punch = match reason {
-            FreeReason::Request => self.discard_policy.request,
-            FreeReason::Snapshot => self.discard_policy.snapshot,
-            FreeReason::Other => self.discard_policy.other,
-            FreeReason::Always => true,
-            FreeReason::Never => false,
-        };
         let offset = self.geometry.host_offset(first);
-        if punch {
-            self.queue_discard(offset, count.saturating_mul(self.geometry.cluster_size()));
+        if self.discard_policy.punches(reason) {
+            let length = count.saturating_mul(self.geometry.cluster_size());
+            queue_run(&mut self.discards, offset, length);
         }
         for step in 0..count {
             let cluster = first.step(step);
@@ -223,12 +217,13 @@ impl Metadata {
         }
         self.freed_generation += 1;
     }
+}
 
-    pub(super) fn queue_discard(&mut self, offset: HostOffset, length: u64) {
-        match self.discards.last_mut() {
-            Some((last, bytes)) if last.saturating_plus(*bytes) == offset => *bytes += length,
-            _ => self.discards.push((offset, length)),
-        }
+/// Adds bytes of a file to a list of runs.
+pub(super) fn queue_run(runs: &mut Vec<(HostOffset, u64)>, offset: HostOffset, length: u64) {
+    match runs.last_mut() {
+        Some((last, bytes)) if last.saturating_plus(*bytes) == offset => *bytes += length,
+        _ => runs.push((offset, length)),
     }
 }
 

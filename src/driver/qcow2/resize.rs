@@ -80,6 +80,9 @@ impl Qcow2 {
                 ));
             }
             metadata.shrink(length)?;
+            if let Some(data) = &metadata.data_file {
+                data.resize(length, Preallocation::Off)?;
+            }
         } else {
             let entries = metadata.geometry.l1_entries_for(length);
             metadata

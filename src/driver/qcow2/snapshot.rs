@@ -37,6 +37,9 @@ impl Qcow2 {
     /// Takes a snapshot. A failure leaves the image as it was.
     pub(super) fn create_snapshot(&self, request: &SnapshotRequest) -> Result<()> {
         self.check_writable()?;
+        if self.geometry.external_data() {
+            return Err(Error::bare(errno::ENOTSUP));
+        }
         let _own = self.ranges.own_all();
         self.metadata()?.create_snapshot(request)
     }
@@ -44,6 +47,9 @@ impl Qcow2 {
     /// Makes the active state that of a snapshot.
     pub(super) fn apply_snapshot(&self, id_or_name: &str) -> Result<()> {
         self.check_writable()?;
+        if self.geometry.external_data() {
+            return Err(Error::bare(errno::ENOTSUP));
+        }
         let _own = self.ranges.own_all();
         let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata()?;

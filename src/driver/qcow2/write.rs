@@ -197,16 +197,16 @@ impl Qcow2 {
     /// Encrypts and writes bytes that belong at `guest` to their place.
     fn store(&self, guest: GuestOffset, host: HostOffset, piece: Payload<'_>) -> Result<()> {
         match (piece, &self.encryption) {
-            (Payload::Shared(bytes), None) => self.file.write_at(host, bytes),
-            (Payload::Scratch(bytes), None) => self.file.write_at_in_place(host, bytes),
+            (Payload::Shared(bytes), None) => self.data.write_at(host, bytes),
+            (Payload::Scratch(bytes), None) => self.data.write_at_in_place(host, bytes),
             (Payload::Scratch(bytes), Some(encryption)) => {
                 encryption.encrypt(guest, host, bytes);
-                self.file.write_at_in_place(host, bytes)
+                self.data.write_at_in_place(host, bytes)
             }
             (Payload::Shared(bytes), Some(encryption)) => {
                 let mut bytes = bytes.to_vec();
                 encryption.encrypt(guest, host, &mut bytes);
-                self.file.write_at_in_place(host, &mut bytes)
+                self.data.write_at_in_place(host, &mut bytes)
             }
         }
     }
@@ -263,7 +263,7 @@ impl Qcow2 {
             return Ok(());
         }
         if zero && self.encryption.is_none() {
-            return self.file.write_zeroes(host, length, ZeroFlags::empty());
+            return self.data.write_zeroes(host, length, ZeroFlags::empty());
         }
         // At most a cluster, 2 MiB.
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];

@@ -5,7 +5,7 @@ use super::image::Qcow2;
 use super::metadata::FreeReason;
 use super::write::Payload;
 use crate::base::error::errno;
-use crate::base::{Error, GuestOffset, Result};
+use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::Mapping;
 use crate::format::qcow2::{Cluster, L2Entry};
 use crate::node::ZeroFlags;
@@ -95,6 +95,12 @@ impl Qcow2 {
         let _own = self
             .ranges
             .own(range.first, range.clusters * cluster_size, cluster_size);
+        if self.raw_data {
+            let length = (range.clusters * cluster_size)
+                .min(self.size().saturating_sub(range.first.bytes()));
+            let place = HostOffset::new(range.first.bytes());
+            self.data.write_zeroes(place, length, flags)?;
+        }
         let mut metadata = self.metadata()?;
         if self.version() < 3 {
             return metadata.discard_range(range, backed, FreeReason::Request);

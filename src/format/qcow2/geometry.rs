@@ -38,6 +38,7 @@ pub struct Geometry {
     cluster_bits: u32,
     refcount_order: u32,
     extended_l2: bool,
+    external_data: bool,
 }
 
 impl Geometry {
@@ -54,7 +55,20 @@ impl Geometry {
             cluster_bits,
             refcount_order,
             extended_l2,
+            external_data: false,
         })
+    }
+
+    /// The same image with its guest clusters in a data file of their own.
+    #[must_use]
+    pub const fn with_external_data(mut self, external_data: bool) -> Self {
+        self.external_data = external_data;
+        self
+    }
+
+    /// Guest clusters lie in a data file, each at its guest offset; the image has no counts for them.
+    pub const fn external_data(&self) -> bool {
+        self.external_data
     }
 
     /// Exponent of the cluster size.

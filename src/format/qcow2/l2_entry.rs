@@ -64,6 +64,8 @@ impl L2Entry {
         match (self.0 & ZERO != 0, host.bytes()) {
             (true, 0) => Cluster::ZeroPlain,
             (true, _) => Cluster::ZeroAllocated(host),
+            // In a data file, offset 0 is the first cluster's place.
+            (false, 0) if geometry.external_data() && self.copied() => Cluster::Normal(host),
             (false, 0) => Cluster::Unallocated,
             (false, _) => Cluster::Normal(host),
         }

@@ -116,6 +116,7 @@ impl Layout {
         }
         match request.reserve {
             Reserve::Nothing => {}
+            _ if geometry.external_data() => layout.map_data_file(request.size)?,
             Reserve::Metadata => layout.reserve_metadata(geometry.clusters_for(request.size))?,
             Reserve::Data => layout.reserve_data(geometry.clusters_for(request.size))?,
         }
@@ -168,6 +169,21 @@ impl Layout {
                 next = Some(host + count);
             }
         }
+        Ok(())
+    }
+
+    /// Tables only: each cluster has its place in the data file.
+    fn map_data_file(&mut self, size: u64) -> Result<(), LayoutError> {
+        let count = self.geometry.clusters_for(size);
+        if count == 0 {
+            return Ok(());
+        }
+        self.need_l2(count - 1)?;
+        self.data.push(DataRun {
+            guest: 0,
+            host: 0,
+            count,
+        });
         Ok(())
     }
 

@@ -74,6 +74,30 @@ Hex(*offset), Hex(*l2_table), Hex(*l2_index as u64)
         /// The entry's index.
         l2_index: usize,
     },
+    /// A compressed cluster where a data file holds them all.
+    #[error(
+"Compressed cluster entry found in image with external data file (L2 offset: {}, L2 index: {})",
+Hex(*l2_table), Hex(*l2_index as u64)
+)]
+    CompressedWithDataFile {
+        /// The table.
+        l2_table: u64,
+        /// The entry's index.
+        l2_index: usize,
+    },
+    /// A cluster that lies elsewhere in the data file than the guest sees it. The words have the real tool's bracket.
+    #[error(
+"External data file host cluster offset {} does not match guest cluster offset: {}, L2 index: {})",
+Hex(*offset), Hex(*guest), Hex(*l2_index as u64)
+)]
+    MisplacedInDataFile {
+        /// The offset.
+        offset: u64,
+        /// Where it belongs.
+        guest: u64,
+        /// The entry's index.
+        l2_index: usize,
+    },
     /// The zero flag before version 3.
     #[error(
 "Zero cluster entry found in pre-v3 image (L2 offset: {}, L2 index: {})",
@@ -172,7 +196,15 @@ fn run_in_table(
 ) -> Result<Run, Corruption> {
     let first_index = geometry.l2_index(offset);
     let in_cluster = geometry.in_cluster(offset);
-    let cluster_at = |index| checked_cluster(geometry, version, table, bytes, index).transpose();
+    let cluster_at = |index| {
+        let guest = offset
+            .align_down(geometry.cluster_size())
+            .saturating_plus((index - first_index) as u64 * geometry.cluster_size());
+        match checked_cluster(geometry, version, table, bytes, index) {
+            Ok(Some(cluster)) => Some(in_its_place(geometry, cluster, table, index, guest)),
+            other => other.transpose(),
+        }
+    };
     let first = cluster_at(first_index).unwrap_or(Ok(Cluster::Unallocated))?;
     let cluster_size = geometry.cluster_size();
     let mut covered = cluster_size - in_cluster;
@@ -231,6 +263,31 @@ pub fn checked_cluster(
             })
         }
         _ => Ok(Some(cluster)),
+    }
+}
+
+/// A cluster of an image with a data file can only be at its guest offset.
+fn in_its_place(
+    geometry: &Geometry,
+    cluster: Cluster,
+    table: HostOffset,
+    index: usize,
+    guest: GuestOffset,
+) -> Result<Cluster, Corruption> {
+    match cluster {
+        _ if !geometry.external_data() => Ok(cluster),
+        Cluster::Compressed(_) => Err(Corruption::CompressedWithDataFile {
+            l2_table: table.bytes(),
+            l2_index: index,
+        }),
+        Cluster::Normal(host) | Cluster::ZeroAllocated(host) if host.bytes() != guest.bytes() => {
+            Err(Corruption::MisplacedInDataFile {
+                offset: host.bytes(),
+                guest: guest.bytes(),
+                l2_index: index,
+            })
+        }
+        _ => Ok(cluster),
     }
 }
 

@@ -118,7 +118,13 @@ impl Plan {
             Self::Qcow1(options) => qcow1::create(&host, &options),
             Self::Qcow2 { options, key } => {
                 let key = key.map_err(|error| error.to_string());
-                qcow2::create(&host, &options, &|| key.clone().map_err(Error::key))
+                let key = || key.clone().map_err(Error::key);
+                let Some(name) = &options.data_file else {
+                    return qcow2::create(&host, &options, &key);
+                };
+                create_with_data_file(name, |data| {
+                    qcow2::create_with_data(&host, Some(data), &options, &key)
+                })
             }
             Self::Luks {
                 size,
@@ -130,6 +136,22 @@ impl Plan {
     }
 }
 
+/// Makes the data file; it goes away again when the image can't be made.
+fn create_with_data_file(name: &str, create: impl FnOnce(&HostFile) -> Result<()>) -> Result<()> {
+    let path = open::creatable_path(name)?;
+    let file = create_file(&path)?;
+    let device = file.is_device();
+    let outcome = create(&HostFile::new(Arc::clone(&file) as SharedNode))
+        .and_then(|()| write_head(&file))
+        .and_then(|()| file.close());
+    drop(file);
+    if outcome.is_err() && !device {
+        // The failure is what matters; that nothing could be removed would only hide it.
+        let _ = std::fs::remove_file(&path);
+    }
+    outcome
+}
+
 fn create_raw(file: &File, size: u64, preallocation: Preallocation) -> Result<()> {
     let length = size
         .checked_next_multiple_of(512)
@@ -139,11 +161,18 @@ fn create_raw(file: &File, size: u64, preallocation: Preallocation) -> Result<()
         return Ok(());
     }
     file.resize(length, preallocation)?;
-    if length > 0 && preallocation != Preallocation::Full {
-        let head = usize::try_from(length.min(WRITTEN_HEAD)).unwrap_or(512);
-        file.write_at(GuestOffset::ZERO, &vec![0; head])?;
+    if preallocation == Preallocation::Full {
+        return Ok(());
     }
-    Ok(())
+    write_head(file)
+}
+
+fn write_head(file: &File) -> Result<()> {
+    let length = file.length()?.min(WRITTEN_HEAD);
+    file.write_at(
+        GuestOffset::ZERO,
+        &vec![0; usize::try_from(length).unwrap_or(0)],
+    )
 }
 
 /// A number that [`super::prepare`] has checked; it is kept as signed text.

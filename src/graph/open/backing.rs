@@ -60,7 +60,8 @@ pub(super) fn open_chain(opener: &Opener<'_>, top: Layer) -> Result<()> {
             return Ok(());
         };
         let flags = flags_below(upper.flags, depth);
-        if flags.depth_left == 0 {
+        // An image takes two levels: its file is one below it.
+        if flags.depth_left <= 1 {
             return Err(Error::invalid(format!(
                 "Backing file '{}' creates an infinite loop.",
                 request.name.as_deref().unwrap_or("")

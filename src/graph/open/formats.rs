@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::opener::{NodeFlags, Opener, with_words};
-use super::{probe, qcow2_options, shown};
+use super::{probe, protocol, qcow2_options, shown};
 use crate::base::{Error, Result};
 use crate::crypto::secret::Secret;
 use crate::driver::luks::{Luks, LuksOpenOptions};
@@ -305,7 +305,24 @@ fn open_qcow2(
         Ok(Qcow2::open(host.clone(), &options)?.info()?.encrypted)
     };
     options.key = encrypt.key(inspect)?;
-    Ok(Qcow2::open(host, &options)?)
+    let below = tree.take_below("data-file.");
+    let reference = tree.take_text("data-file");
+    let mut data_file = |name: Option<&str>| {
+        let file = if let Some(reference) = &reference {
+            return Err(Error::caller(format!(
+                "Cannot find device='{reference}' nor node-name='{reference}'"
+            )));
+        } else if !below.is_empty() {
+            opener.open_child(below.clone(), context.flags)?
+        } else if let Some(name) = name {
+            protocol::open_named(name, context.flags.for_file())?
+        } else {
+            return Ok(None);
+        };
+        file.set_access(Format::Raw.access_to_file(context.access, context.flags))?;
+        Ok(Some(HostFile::new(file)))
+    };
+    Ok(Qcow2::open_with_data(host, &options, &mut data_file)?)
 }
 
 fn open_luks(

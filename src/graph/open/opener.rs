@@ -56,7 +56,7 @@ impl NodeFlags {
     }
 
     /// The switches of the node that stores an image.
-    const fn for_file(mut self) -> Self {
+    pub(super) const fn for_file(mut self) -> Self {
         // The driver above decides what it discards: its file always may.
         self.discard = true;
         self.no_backing = false;

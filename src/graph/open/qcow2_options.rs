@@ -3,7 +3,6 @@
 use crate::base::{Error, Result};
 use crate::driver::qcow2::Qcow2OpenOptions;
 use crate::graph::OptionTree;
-use crate::graph::options::values::text_of;
 
 /// The checks that `overlap-check.NAME` switches one by one.
 const OVERLAP_PARTS: [&str; 9] = [
@@ -27,16 +26,6 @@ pub(super) fn take(tree: &mut OptionTree) -> Result<Qcow2OpenOptions> {
     let discard_no_unref = tree.take_switch("discard-no-unref")?.unwrap_or(false);
     let overlap_check = take_overlap_check(tree)?;
     let (l2_cache_size, refcount_cache_size) = take_caches(tree)?;
-    if let Some(reference) = tree.lookup("data-file").and_then(text_of) {
-        return Err(Error::caller(format!(
-            "Cannot find device='{reference}' nor node-name='{reference}'"
-        )));
-    }
-    if !tree.take_below("data-file.").is_empty() {
-        return Err(Error::caller(
-            "'data-file' can only be set for images with an external data file",
-        ));
-    }
     Ok(Qcow2OpenOptions {
         lazy_refcounts,
         pass_discard_request,

@@ -7,6 +7,7 @@ use crate::base::error::errno;
 use crate::base::{Error, HostOffset, Result, limits};
 use crate::driver::qcow2::metadata::Metadata;
 use crate::driver::qcow2::overlap::Area;
+use crate::driver::qcow2::refcounts::queue_run;
 use crate::driver::qcow2::tables::TableKind;
 use crate::format::qcow2::check::l2::{compare_copied_flags, mend_l2_table};
 use crate::format::qcow2::check::{Finding, FrozenCounts};
@@ -161,7 +162,7 @@ impl Metadata {
         if count == 0 {
             self.lower_free_index(cluster);
             let offset = geometry.host_offset(cluster);
-            self.queue_discard(offset, geometry.cluster_size());
+            queue_run(&mut self.discards, offset, geometry.cluster_size());
         }
         Ok(())
     }

@@ -109,7 +109,7 @@ impl Metadata {
             self.write_all(kind.other())?;
         }
         if !prerequisite.is_empty() {
-            self.file.flush()?;
+            self.flush_files()?;
             self.cache(kind).prerequisite = Prerequisite::empty();
         }
         Ok(())
@@ -149,7 +149,7 @@ impl Metadata {
     /// Writes all dirty tables in order and makes everything durable (crash consistency, rule 8).
     pub(in crate::driver::qcow2) fn flush(&mut self) -> Result<()> {
         self.write_tables()?;
-        self.file.flush()?;
+        self.flush_files()?;
         self.after_flush();
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{Finding, ReferenceCounts};
 use crate::base::HostOffset;
-use crate::format::qcow2::{CompressedDescriptor, Geometry, L2Entry, l2_entry};
+use crate::format::qcow2::{Cluster, CompressedDescriptor, Geometry, L2Entry, l2_entry};
 
 /// Bits that mean something in an entry that is not compressed.
 const KNOWN_BITS: u64 = 0x80ff_ffff_ffff_fe01;
@@ -51,13 +51,17 @@ pub fn count_l2_table(
     let mut pending = (0_u64, 0_u64);
     let cluster_size = geometry.cluster_size();
     let (entries, _) = bytes.as_chunks::<8>();
-    for entry in entries {
+    for (index, entry) in entries.iter().enumerate() {
         let raw = u64::from_be_bytes(*entry);
         if raw == 0 || raw == l2_entry::ZERO {
             continue;
         }
         let entry = L2Entry::from_raw(raw);
         let offset = entry.host().map_or(0, HostOffset::bytes);
+        if geometry.external_data() {
+            judge_external_entry(geometry, index, entry, weight, &mut fragmentation, report);
+            continue;
+        }
         if offset != 0 && raw & !KNOWN_BITS == 0 && counts.holds_cluster(offset) {
             fragmentation.note(offset, cluster_size);
             let cluster = offset >> geometry.cluster_bits();
@@ -100,6 +104,37 @@ pub fn mend_l2_table(geometry: &Geometry, bytes: &mut [u8]) -> bool {
         index += 1;
     }
     changed
+}
+
+/// An entry of an image with a data file: the cluster is not in this file, so nothing counts it.
+fn judge_external_entry(
+    geometry: &Geometry,
+    index: usize,
+    entry: L2Entry,
+    weight: u64,
+    fragmentation: &mut Fragmentation,
+    report: &mut dyn FnMut(Finding, u64),
+) {
+    let raw = entry.raw();
+    match entry.cluster(geometry) {
+        Cluster::Compressed(_) => {
+            report(
+                Finding::CompressedWithDataFile { index, entry: raw },
+                weight,
+            );
+        }
+        Cluster::Normal(host) | Cluster::ZeroAllocated(host) => {
+            if raw & !KNOWN_BITS != 0 {
+                report(Finding::ReservedL2Bits { entry: raw }, weight);
+            }
+            fragmentation.note(host.bytes(), geometry.cluster_size());
+            if !host.is_aligned(geometry.cluster_size()) {
+                let offset = host.bytes();
+                report(Finding::DataUnaligned { offset }, weight);
+            }
+        }
+        Cluster::Unallocated | Cluster::ZeroPlain => {}
+    }
 }
 
 /// Compressed clusters, and entries with something wrong.
@@ -158,7 +193,13 @@ pub fn compare_copied_flags(
             continue;
         };
         let cluster = host.bytes() >> geometry.cluster_bits();
-        if let Some(refcount) = refcount(cluster)
+        // No snapshot can share what is in a data file.
+        let stored = if geometry.external_data() {
+            Some(1)
+        } else {
+            refcount(cluster)
+        };
+        if let Some(refcount) = stored
             && (refcount == 1) != entry.copied()
         {
             let entry = entry.raw();
