@@ -12,7 +12,7 @@ use crate::format::qcow2::header::{
     IncompatibleFeatures, V2_HEADER_BYTES, V3_HEADER_BYTES,
 };
 use crate::format::qcow2::layout::{Layout, LayoutRequest, Reserve};
-use crate::node::{HostFile, Preallocation, ZeroFlags};
+use crate::node::{HostFile, Preallocation};
 
 /// How the payload of a new image is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,7 +164,9 @@ pub(super) fn grow_data_file(
 ) -> Result<()> {
     let tail = size.next_multiple_of(geometry.cluster_size()) - size;
     if mapped && tail > 0 {
-        data.write_zeroes(HostOffset::new(size), tail, ZeroFlags::empty())?;
+        // Less than a cluster, 2 MiB.
+        let zeros = vec![0; usize::try_from(tail).unwrap_or(0)];
+        data.write_at(HostOffset::new(size), &zeros)?;
     }
     if data.length()? >= size {
         return Ok(());
