@@ -257,7 +257,7 @@ fn faults() -> Vec<Fault> {
             },
         ),
         ("Backing format cannot be used without backing file", |o| {
-            o.backing_format = Some("raw".to_owned())
+            o.backing_format = Some("raw".to_owned());
         }),
         (
             "Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 \
