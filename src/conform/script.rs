@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 pub const FORMATS: [&str; 4] = ["raw", "qcow", "qcow2", "luks"];
 
 /// The groups that a script may name.
-pub const GROUPS: [&str; 21] = [
+pub const GROUPS: [&str; 23] = [
     "rw", "snapshot", "backing", "map", "measure", "resize", "help", "compress", "encrypt",
     "convert", "commit", "rebase", "check", "hostile", "options", "io", "create", "info",
-    "compare", "dd", "bitmap",
+    "compare", "dd", "bitmap", "blkdebug", "filters",
 ];
 
 /// A script with its header.

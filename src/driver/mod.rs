@@ -1,9 +1,12 @@
 //! Floor 4: the drivers.
 
 pub mod blkdebug;
+pub mod compress;
 pub mod copy_on_read;
 pub mod encryption;
 pub mod file;
+pub mod filter;
+mod forward;
 pub mod luks;
 pub mod memory;
 pub mod null;
@@ -11,3 +14,4 @@ pub mod qcow1;
 pub mod qcow2;
 pub mod raw;
 pub mod run_writer;
+pub mod writethrough;

@@ -2,6 +2,7 @@
 
 mod backing;
 mod blkdebug;
+mod filters;
 mod formats;
 mod opener;
 mod overlay;
@@ -14,10 +15,13 @@ pub use self::backing::resolve_against;
 pub(crate) use self::formats::is_known_driver;
 use self::opener::{NodeFlags, Opener, Request};
 pub(crate) use self::protocol::creatable_path;
+use std::sync::Arc;
+
 use super::{Environment, OptionTree};
 use crate::base::Result;
 use crate::base::limits::MAX_CHAIN_DEPTH;
 use crate::driver::copy_on_read::CopyOnRead;
+use crate::driver::writethrough::Writethrough;
 use crate::node::{Access, Permissions, SharedNode};
 
 /// How an argument names an image.
@@ -167,8 +171,13 @@ pub fn open_node(
     } else {
         node
     };
+    let mut node = node;
     if flags.copy_on_read && node.writable() {
-        return Ok(std::sync::Arc::new(CopyOnRead::new(node)?));
+        node = Arc::new(CopyOnRead::new(node)?);
+    }
+    let through = matches!(flags.cache, CacheMode::Writethrough | CacheMode::Directsync);
+    if through && node.writable() {
+        node = Arc::new(Writethrough::new(node));
     }
     Ok(node)
 }

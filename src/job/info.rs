@@ -41,7 +41,7 @@ pub struct BackingFacts {
 /// Gathers the facts of a node and of what lies below it.
 pub fn gather(node: &SharedNode) -> Result<Facts> {
     let children = match node.file() {
-        Some(file) => vec![("file", gather(&file)?)],
+        Some(file) => vec![(node.child_name(), gather(&file)?)],
         None => Vec::new(),
     };
     let has_image_facts = match node.driver() {

@@ -164,6 +164,11 @@ pub trait Node: Send + Sync {
     /// Makes everything written so far durable.
     fn flush(&self) -> Result<()>;
 
+    /// [`Node::flush`] as the last part of a write.
+    fn flush_write(&self) -> Result<()> {
+        self.flush()
+    }
+
     /// Changes the visible length.
     fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
         let _ = (length, preallocation);
@@ -209,6 +214,11 @@ pub trait Node: Send + Sync {
     /// The node that stores the guest's data, when it is not [`Node::file`].
     fn data_file(&self) -> Option<SharedNode> {
         None
+    }
+
+    /// What the edge to [`Node::file`] is called.
+    fn child_name(&self) -> &'static str {
+        "file"
     }
 
     /// The node that unallocated ranges are read from.

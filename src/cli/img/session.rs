@@ -98,7 +98,7 @@ impl Session {
                     Some(line) => (line, ""),
                     None => (line, "\n"),
                 };
-                if line.starts_with("warning: ") {
+                if line.starts_with("warning: ") || line.starts_with("Failed to flush ") {
                     eprint!("{program}: {line}{end}");
                 } else {
                     eprint!("{line}{end}");

@@ -33,6 +33,7 @@ impl Switches {
                 writable: true,
                 // Unlike qemu-img's, this default is to let discards through.
                 discard_unmap: true,
+                cache: CacheMode::Writethrough,
                 ..OpenFlags::default()
             },
             native_aio: false,

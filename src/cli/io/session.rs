@@ -39,7 +39,7 @@ impl Session {
                 Some(line) => (line, ""),
                 None => (line, "\n"),
             };
-            if line.starts_with("warning: ") {
+            if line.starts_with("warning: ") || line.starts_with("Failed to flush ") {
                 eprint!("{name}: {line}{end}");
             } else {
                 eprint!("{line}{end}");

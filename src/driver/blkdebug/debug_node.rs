@@ -1,6 +1,7 @@
 //! The node: requests pass unless a rule says otherwise.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::limits::{Limits, pieces};
 use super::machine::Machine;
@@ -30,6 +31,8 @@ pub struct Blkdebug {
     /// Smaller requests are read, changed and written as a whole (bytes).
     alignment: u64,
     machine: Arc<Machine>,
+    /// Written since the last flush.
+    unflushed: AtomicBool,
 }
 
 impl Blkdebug {
@@ -43,6 +46,7 @@ impl Blkdebug {
             limits: options.limits,
             alignment: alignment.max(options.limits.align).max(1),
             machine: Arc::new(Machine::new(options.rules)),
+            unflushed: AtomicBool::new(false),
         })
     }
 
@@ -116,8 +120,13 @@ impl Blkdebug {
     fn write_counted(&self, offset: u64, data: &[u8]) -> Result<()> {
         self.machine.raise(DebugEvent::Pwritev);
         let outcome = self.write_blocks(offset, data);
-        self.machine.raise(DebugEvent::PwritevDone);
+        self.end_write();
         outcome
+    }
+
+    fn end_write(&self) {
+        self.unflushed.store(true, Ordering::Release);
+        self.machine.raise(DebugEvent::PwritevDone);
     }
 
     fn zero_blocks(&self, offset: u64, length: u64, flags: ZeroFlags) -> Result<()> {
@@ -200,7 +209,7 @@ impl Node for Blkdebug {
         if middle < tail {
             self.machine.raise(DebugEvent::PwritevZero);
             let outcome = self.zero_blocks(middle, tail - middle, flags);
-            self.machine.raise(DebugEvent::PwritevDone);
+            self.end_write();
             outcome?;
         }
         if tail < end {
@@ -211,6 +220,7 @@ impl Node for Blkdebug {
 
     fn discard(&self, offset: GuestOffset, length: u64) -> Result<()> {
         let limits = &self.limits;
+        self.unflushed.store(true, Ordering::Release);
         for (position, length) in pieces(
             offset.bytes(),
             length,
@@ -224,7 +234,12 @@ impl Node for Blkdebug {
     }
 
     fn flush(&self) -> Result<()> {
-        self.machine.check(IoTypes::FLUSH, 0, 0)?;
+        // Nothing happens when nothing was written since.
+        if self.unflushed.swap(false, Ordering::AcqRel) {
+            self.machine.check(IoTypes::FLUSH, 0, 0).inspect_err(|_| {
+                self.unflushed.store(true, Ordering::Release);
+            })?;
+        }
         self.below.flush()
     }
 
@@ -251,6 +266,10 @@ impl Node for Blkdebug {
 
     fn file(&self) -> Option<SharedNode> {
         Some(SharedNode::clone(&self.below))
+    }
+
+    fn child_name(&self) -> &'static str {
+        "image"
     }
 
     fn debug_event(&self, event: DebugEvent) {

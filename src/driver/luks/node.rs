@@ -21,7 +21,8 @@ use crate::crypto::cipher::{IvObserver, SharedCipher};
 use crate::crypto::secret::{Secret, SecretStore};
 use crate::format::luks1::Header;
 use crate::node::{
-    AmendRequest, Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn, ZeroFlags,
+    AmendRequest, DebugEvent, Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn,
+    ZeroFlags,
 };
 
 const SECTOR: u64 = SECTOR_SIZE as u64;
@@ -402,6 +403,8 @@ impl Node for Luks {
     }
 
     fn flush(&self) -> Result<()> {
+        self.file.debug_event(DebugEvent::FlushToOs);
+        self.file.debug_event(DebugEvent::FlushToDisk);
         self.file.flush()
     }
 

@@ -8,7 +8,8 @@ use crate::base::{Error, GuestOffset, Result};
 use crate::driver::encryption::Encryption;
 use crate::format::qcow1::{Geometry, Mapping};
 use crate::node::{
-    BackingReference, Extent, HostFile, ImageInfo, Node, RangeLocks, SharedNode, Turn, ZeroFlags,
+    BackingReference, DebugEvent, Extent, HostFile, ImageInfo, Node, RangeLocks, SharedNode, Turn,
+    ZeroFlags,
 };
 
 /// An open qcow (v1) image.
@@ -177,6 +178,8 @@ impl Node for Qcow1 {
     }
 
     fn flush(&self) -> Result<()> {
+        self.file.debug_event(DebugEvent::FlushToOs);
+        self.file.debug_event(DebugEvent::FlushToDisk);
         self.file.flush()
     }
 

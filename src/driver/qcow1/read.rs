@@ -4,7 +4,7 @@ use super::image::Qcow1;
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow1::Mapping;
-use crate::node::SharedNode;
+use crate::node::{DebugEvent, SharedNode};
 
 impl Qcow1 {
     /// Fills `buffer` from `offset`.
@@ -18,9 +18,15 @@ impl Qcow1 {
             let length = usize::try_from(run.length).map_err(|_| Error::eio())?;
             let (part, tail) = rest.split_at_mut_checked(length).ok_or_else(Error::eio)?;
             match run.mapping {
-                Mapping::Unallocated => read_backing(backing.as_ref(), guest, part)?,
+                Mapping::Unallocated => {
+                    if backing.is_some() {
+                        self.file.debug_event(DebugEvent::ReadBackingAio);
+                    }
+                    read_backing(backing.as_ref(), guest, part)?;
+                }
                 Mapping::Normal(host) => self.read_normal(guest, host, part)?,
                 Mapping::Compressed { offset, length } => {
+                    self.file.debug_event(DebugEvent::ReadCompressed);
                     let cluster = self.inflate_cluster(offset, length)?;
                     let within = usize::try_from(self.geometry.within_cluster(guest))
                         .map_err(|_| Error::eio())?;
@@ -37,6 +43,7 @@ impl Qcow1 {
     }
 
     fn read_normal(&self, guest: GuestOffset, host: HostOffset, part: &mut [u8]) -> Result<()> {
+        self.file.debug_event(DebugEvent::ReadAio);
         let Some(encryption) = self.cipher()? else {
             return self.file.read_at(host, part);
         };

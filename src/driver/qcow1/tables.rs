@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow1::{Geometry, Run, lookup};
-use crate::node::HostFile;
+use crate::node::{DebugEvent, HostFile};
 
 /// Entries of the L1 table that are loaded together (4 KiB).
 const L1_PIECE_ENTRIES: u64 = 512;
@@ -114,6 +114,7 @@ impl Tables {
         let index = self.geometry.l1_index(guest);
         let mut cache = self.cache.write();
         let place = self.geometry.l1_entry_place(self.l1_offset, index)?;
+        self.file.debug_event(DebugEvent::L1Update);
         self.file.write_at(place, &table.bytes().to_be_bytes())?;
         let within = usize::try_from(index % L1_PIECE_ENTRIES).unwrap_or(usize::MAX);
         if let Some(entry) = cache
@@ -145,6 +146,7 @@ impl Tables {
         if let Some(cached) = cache.l2.get(&table) {
             return Ok(found(&cached.entries)?);
         }
+        self.file.debug_event(DebugEvent::L2Load);
         let entries = decode(&self.file.read_vec(table, self.geometry.l2_bytes())?);
         let run = found(&entries);
         if cache.l2.len() >= L2_CACHE_BYTES / self.geometry.l2_bytes() {
@@ -164,6 +166,7 @@ impl Tables {
             .flat_map(|value| value.to_be_bytes())
             .collect();
         let mut cache = self.cache.write();
+        self.file.debug_event(DebugEvent::L2Update);
         self.file.write_at(table.plus(index as u64 * 8)?, &bytes)?;
         if let Some(entries) = cache
             .l2

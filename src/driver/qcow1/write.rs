@@ -8,7 +8,7 @@ use crate::base::error::errno;
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow1::Mapping;
-use crate::node::{Preallocation, Turn, ZeroFlags};
+use crate::node::{DebugEvent, Preallocation, Turn, ZeroFlags};
 
 /// Bytes enciphered at once when the caller's buffer must stay as it is.
 const CHUNK: usize = 1 << 20;
@@ -187,6 +187,7 @@ impl Qcow1 {
 
     /// Clusters for a run at the end of the file.
     fn reserve(&self, guest: GuestOffset, length: u64, file_end: &mut u64) -> Result<Piece> {
+        self.file.debug_event(DebugEvent::ClusterAlloc);
         let cluster = self.geometry.cluster_size();
         let within = self.geometry.within_cluster(guest);
         let start = file_end
@@ -226,6 +227,7 @@ impl Qcow1 {
         let start = usize::try_from(piece.guest.distance_from(offset)).map_err(|_| too_large())?;
         let length = usize::try_from(piece.length).map_err(|_| too_large())?;
         let range = start..start + length;
+        self.file.debug_event(DebugEvent::WriteAio);
         match (self.cipher()?, data) {
             (None, data) => {
                 let bytes = data.bytes().get(range).ok_or_else(Error::eio)?;

@@ -6,6 +6,7 @@ use super::tables::TableKind;
 use crate::base::error::errno;
 use crate::base::{Error, HostOffset, Result};
 use crate::format::qcow2::{CompressedDescriptor, HostCluster, refcount};
+use crate::node::DebugEvent;
 
 /// Offsets of tables and data stay below this (qcow2 §15).
 pub(super) const HOST_OFFSET_MAX: u64 = (1 << 56) - 1;
@@ -65,6 +66,7 @@ impl Metadata {
 
     /// Allocates `count` contiguous clusters, counts raised.
     pub(super) fn allocate_clusters(&mut self, count: u64) -> Result<HostOffset> {
+        self.file.debug_event(DebugEvent::ClusterAlloc);
         loop {
             let first = self.find_free(count, HOST_OFFSET_MAX)?;
             match self.change_refcounts(first, count, Change::Raise) {
@@ -104,6 +106,7 @@ impl Metadata {
 
     /// Space for `length` bytes of compressed data, packed behind the previous one where possible (qcow2 §3).
     pub(super) fn allocate_bytes(&mut self, length: u64) -> Result<HostOffset> {
+        self.file.debug_event(DebugEvent::ClusterAllocBytes);
         let cluster_size = self.geometry.cluster_size();
         let offset_max = CompressedDescriptor::offset_max(&self.geometry).min(HOST_OFFSET_MAX);
         let mut start = self.compressed_end.take();

@@ -2,8 +2,10 @@
 
 use super::bitmaps::NODE_NAME;
 use super::image::Qcow2;
+use super::metadata::Metadata;
+use super::tables::TableKind;
 use crate::base::Result;
-use crate::node::BackingReference;
+use crate::node::{BackingReference, DebugEvent};
 
 impl Qcow2 {
     /// Flushes and closes the image and its children.
@@ -22,6 +24,17 @@ impl Qcow2 {
         saved.and(closed).and(data_closed).and(backing_closed)
     }
 
+    /// Flushes; `to_disk` tells whether a debugging node hears of the part below the tables.
+    pub(super) fn flush_announced(&self, to_disk: bool) -> Result<()> {
+        self.file.debug_event(DebugEvent::FlushToOs);
+        let mut metadata = self.metadata()?;
+        metadata.write_tables()?;
+        if to_disk {
+            self.file.debug_event(DebugEvent::FlushToDisk);
+        }
+        metadata.flush()
+    }
+
     fn save_metadata(&self) -> Result<()> {
         let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata_even_if_dead();
@@ -33,7 +46,9 @@ impl Qcow2 {
                 "Lost persistent bitmaps during inactivation of node '{NODE_NAME}': "
             ))
         });
-        let flushed = metadata.flush().and_then(|()| metadata.mark_clean());
+        let flushed = metadata
+            .write_back_all()
+            .and_then(|()| metadata.mark_clean());
         stored.and(flushed)
     }
 
@@ -46,5 +61,26 @@ impl Qcow2 {
             name: text(name),
             format: metadata.extensions.backing_format.as_deref().map(text),
         })
+    }
+}
+
+impl Metadata {
+    /// Writes both caches back, and says which of them could not be.
+    fn write_back_all(&mut self) -> Result<()> {
+        let mut saved = Ok(());
+        for (kind, name) in [
+            (TableKind::L2, "L2 table"),
+            (TableKind::RefcountBlock, "refcount block"),
+        ] {
+            let written = self.write_all(kind).and_then(|()| self.file.flush());
+            if let Err(error) = written {
+                self.notices
+                    .say(&format!("Failed to flush the {name} cache: {error}"));
+                saved = saved.and(Err(error));
+            }
+        }
+        saved?;
+        self.after_flush();
+        Ok(())
     }
 }

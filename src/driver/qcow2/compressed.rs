@@ -11,7 +11,7 @@ use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::codec::Compression;
 use crate::format::qcow2::header::CompressionType;
 use crate::format::qcow2::{Cluster, CompressedDescriptor, L2Entry};
-use crate::node::Turn;
+use crate::node::{DebugEvent, Turn};
 
 /// The cluster that was inflated last: small reads of one cluster follow each other.
 pub(super) struct DecompressedCluster {
@@ -63,6 +63,7 @@ impl Qcow2 {
 
     /// Inflates a whole cluster into `cluster`.
     fn inflate_at(&self, descriptor: &CompressedDescriptor, cluster: &mut [u8]) -> Result<()> {
+        self.file.debug_event(DebugEvent::ReadCompressed);
         // At most twice a cluster: the length field has no more bits.
         let length = usize::try_from(descriptor.length).map_err(|_| Error::eio())?;
         let stored = self.file.read_vec(descriptor.host, length)?;
@@ -106,6 +107,7 @@ impl Qcow2 {
         if let Some(turn) = turn {
             turn.pass();
         }
+        self.file.debug_event(DebugEvent::WriteCompressed);
         let written = self.file.write_at(host, &compressed);
         let mut metadata = self.metadata()?;
         match written {
@@ -170,6 +172,7 @@ impl Metadata {
             .ok_or_else(|| Error::bare(errno::EFBIG))
             .and_then(|entry| {
                 let table = self.writable_l2(offset)?;
+                self.file.debug_event(DebugEvent::L2UpdateCompressed);
                 let index = self.geometry.l2_index(offset);
                 self.change_l2(table, index, 1, |_, _| entry)
             });

@@ -1,6 +1,6 @@
 //! An open qcow2 image.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -93,6 +93,8 @@ pub struct Qcow2 {
     pub(super) bitmaps: Mutex<Bitmaps>,
     /// Writes have to be recorded in a bitmap.
     pub(super) recording: Recording,
+    /// A write was flushed before.
+    pub(super) written_before: AtomicBool,
     metadata: Mutex<Metadata>,
 }
 
@@ -128,6 +130,7 @@ impl Qcow2 {
             preallocated: OnceLock::new(),
             bitmaps: Mutex::default(),
             recording: Recording::default(),
+            written_before: AtomicBool::new(false),
             metadata: Mutex::new(metadata),
         }
     }

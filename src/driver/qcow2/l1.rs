@@ -7,6 +7,7 @@ use crate::base::error::errno;
 use crate::base::limits::QCOW2_MAX_L1_BYTES;
 use crate::base::{Error, HostOffset, Result};
 use crate::format::qcow2::L1Entry;
+use crate::node::DebugEvent;
 
 /// Bytes of a table of L1 entries.
 pub(super) fn l1_bytes(entries: &[L1Entry]) -> Vec<u8> {
@@ -21,8 +22,12 @@ impl Metadata {
     pub(super) fn set_l1_entry(&mut self, index: usize, entry: L1Entry) -> Result<()> {
         let place = self.header.l1_offset.plus(index as u64 * 8)?;
         self.guard_write(place, 8, Area::ActiveL1)?;
-        let slot = self.l1.get_mut(index).ok_or_else(Error::eio)?;
-        let old = std::mem::replace(slot, entry);
+        let old = *self.l1.get(index).ok_or_else(Error::eio)?;
+        self.file.debug_event(DebugEvent::L1Update);
+        self.file.write_at(place, &entry.raw().to_be_bytes())?;
+        if let Some(slot) = self.l1.get_mut(index) {
+            *slot = entry;
+        }
         if let Some(table) = old.l2_table() {
             self.active_l2_clusters
                 .remove(&self.geometry.host_cluster(table));
@@ -31,7 +36,7 @@ impl Metadata {
             self.active_l2_clusters
                 .insert(self.geometry.host_cluster(table));
         }
-        self.file.write_at(place, &entry.raw().to_be_bytes())
+        Ok(())
     }
 
     /// Writes all entries to the active table's place; the caller flushes.
@@ -60,6 +65,7 @@ impl Metadata {
         }
         let count = usize::try_from(entries).map_err(|_| Error::bare(errno::EFBIG))?;
         let clusters = (entries * 8).div_ceil(self.geometry.cluster_size());
+        self.file.debug_event(DebugEvent::L1GrowAllocTable);
         let place = self.allocate_clusters(clusters)?;
         let outcome = self.move_l1(place, count);
         if outcome.is_err() && self.header.l1_offset != place {
@@ -78,8 +84,10 @@ impl Metadata {
         entries.resize(count, L1Entry::EMPTY);
         let bytes = l1_bytes(&entries);
         self.guard_write(place, bytes.len() as u64, Area::ActiveL1)?;
+        self.file.debug_event(DebugEvent::L1GrowWriteTable);
         self.file.write_at(place, &bytes)?;
         self.file.flush()?;
+        self.file.debug_event(DebugEvent::L1GrowActivateTable);
         let old_place = self.header.l1_offset;
         self.header.l1_offset = place;
         self.header.l1_entries = u32::try_from(count).map_err(|_| Error::bare(errno::EFBIG))?;

@@ -6,6 +6,7 @@ use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::l2_table_of;
 use crate::format::qcow2::{Cluster, L1Entry, L2Entry, l2_entry};
+use crate::node::DebugEvent;
 
 impl Metadata {
     /// The L2 table of a guest offset, loaded, and exclusive to the active state.
@@ -55,6 +56,7 @@ impl Metadata {
     ) -> Result<()> {
         let mut bytes = vec![0; self.geometry.cluster_bytes()].into_boxed_slice();
         if let Some(old) = old {
+            self.file.debug_event(DebugEvent::L2AllocCowRead);
             self.load(TableKind::L2, old)?;
             if let Some(source) = self.l2_tables.peek(old) {
                 bytes.copy_from_slice(source);
@@ -65,6 +67,7 @@ impl Metadata {
             self.file.flush()?;
         }
         self.insert_new(TableKind::L2, fresh, bytes)?;
+        self.file.debug_event(DebugEvent::L2AllocWrite);
         self.write_back(TableKind::L2, fresh)?;
         self.file.flush()?;
         self.set_l1_entry(index, L1Entry::table(fresh, true))?;

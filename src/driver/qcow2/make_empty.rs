@@ -8,7 +8,7 @@ use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::header::{CryptMethod, IncompatibleFeatures};
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
-use crate::node::{Preallocation, ZeroFlags};
+use crate::node::{DebugEvent, Preallocation, ZeroFlags};
 
 impl Qcow2 {
     /// Makes every read go to the backing node.
@@ -52,6 +52,7 @@ impl Metadata {
     /// repair makes anew.
     fn start_anew(&mut self, l1_clusters: u64) -> Result<()> {
         let cluster_size = self.geometry.cluster_size();
+        self.file.debug_event(DebugEvent::EmptyImagePrepare);
         self.leave_caches()?;
         self.header.incompatible |= IncompatibleFeatures::DIRTY;
         self.write_incompatible_features()?;

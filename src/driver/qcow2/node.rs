@@ -1,5 +1,7 @@
 //! The image as a node.
 
+use std::sync::atomic::Ordering;
+
 use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
@@ -82,7 +84,12 @@ impl Node for Qcow2 {
         if !self.writable {
             return Ok(());
         }
-        self.metadata()?.flush()
+        self.flush_announced(true)
+    }
+
+    fn flush_write(&self) -> Result<()> {
+        // The real tool sees nothing to flush yet while its first write is under way.
+        self.flush_announced(self.written_before.swap(true, Ordering::AcqRel))
     }
 
     fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {

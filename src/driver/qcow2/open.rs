@@ -16,7 +16,7 @@ use crate::format::qcow2::header::{
     AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance,
 };
 use crate::format::qcow2::{Geometry, HostCluster, L1Entry};
-use crate::node::{HostFile, Repair};
+use crate::node::{DebugEvent, HostFile, Repair};
 
 /// QEMU: the most memory that cached L2 tables take by default.
 const L2_CACHE_BYTES: u64 = 32 << 20;
@@ -62,6 +62,7 @@ impl Qcow2 {
         validate_encryption_option(&header, options.encrypt_format.as_deref())?;
         let refcount_entries =
             u64::from(header.refcount_table_clusters) * geometry.table_entries_per_cluster();
+        file.debug_event(DebugEvent::ReftableLoad);
         let refcount_table = read_table(&file, header.refcount_table_offset, refcount_entries)
             .map_err(|error| error.prefixed("Could not initialize refcount handling: "))?;
         let (extensions, extensions_result) = Extensions::parse(&first_cluster, &header);
@@ -153,7 +154,9 @@ impl Qcow2 {
 
 /// The first cluster; its length is in it.
 fn read_first_cluster(file: &HostFile) -> Result<Vec<u8>> {
-    let start = file.read_vec(HostOffset::ZERO, 512)?;
+    let start = file
+        .read_vec(HostOffset::ZERO, 512)
+        .map_err(|error| error.prefixed("Could not read qcow2 header: "))?;
     let cluster_size = Header::cluster_size_of(&start)?;
     file.read_vec(HostOffset::ZERO, cluster_size)
 }

@@ -4,6 +4,7 @@ use super::image::Qcow2;
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::Mapping;
+use crate::node::DebugEvent;
 
 impl Qcow2 {
     /// Fills `buffer` from the disk.
@@ -45,6 +46,7 @@ impl Qcow2 {
     }
 
     fn read_data(&self, guest: GuestOffset, host: HostOffset, piece: &mut [u8]) -> Result<()> {
+        self.file.debug_event(DebugEvent::ReadAio);
         let Some(encryption) = &self.encryption else {
             return self.data.read_at(host, piece);
         };
@@ -72,7 +74,10 @@ impl Qcow2 {
             piece.split_at_mut(usize::try_from(available).unwrap_or(usize::MAX));
         outside.fill(0);
         match self.backing_node() {
-            Some(backing) if !inside.is_empty() => backing.read_at(offset, inside),
+            Some(backing) if !inside.is_empty() => {
+                self.file.debug_event(DebugEvent::ReadBackingAio);
+                backing.read_at(offset, inside)
+            }
             _ => {
                 inside.fill(0);
                 Ok(())

@@ -9,6 +9,7 @@ use crate::base::error::errno;
 use crate::base::limits::QCOW2_MAX_REFCOUNT_TABLE_BYTES;
 use crate::base::{Error, HostOffset, Result};
 use crate::format::qcow2::{HostCluster, refcount};
+use crate::node::DebugEvent;
 
 /// A refcount block that a new table has to know: its table index and place.
 type NewBlock = Option<(u64, HostOffset)>;
@@ -54,12 +55,26 @@ impl Metadata {
         self.write_tables()?;
         self.file.flush()?;
         self.insert_new(TableKind::RefcountBlock, offset, bytes)?;
+        let outcome = self.install_refcount_block(cluster, block);
+        if outcome.is_err() && self.refcount_block_of(cluster)? != Some(offset) {
+            // Nothing points at it: written later, it would hit whoever has the cluster by then.
+            self.refcount_blocks.forget(offset);
+            self.refcount_block_clusters.remove(&block);
+        }
+        Ok(outcome?)
+    }
+
+    /// Writes the new block, and the table entry or the whole new table that points at it.
+    fn install_refcount_block(&mut self, cluster: HostCluster, block: HostCluster) -> Result<()> {
+        let table_index = self.geometry.refcount_table_index(cluster);
+        let offset = self.geometry.host_offset(block);
+        self.file.debug_event(DebugEvent::RefblockAllocWrite);
         let known = usize::try_from(table_index).unwrap_or(usize::MAX);
         if known < self.refcount_table.len() {
             self.refcount_block_clusters.insert(block);
             self.write_back(TableKind::RefcountBlock, offset)?;
             self.file.flush()?;
-            return Ok(self.set_refcount_table_entry(known, offset)?);
+            return self.set_refcount_table_entry(known, offset);
         }
         self.write_back(TableKind::RefcountBlock, offset)?;
         let per_block = self.geometry.refcount_block_entries();
@@ -73,6 +88,7 @@ impl Metadata {
     fn set_refcount_table_entry(&mut self, index: usize, block: HostOffset) -> Result<()> {
         let place = self.header.refcount_table_offset.plus(index as u64 * 8)?;
         self.guard_write(place, 8, Area::RefcountTable)?;
+        self.file.debug_event(DebugEvent::RefblockAllocHookup);
         self.file.write_at(place, &block.bytes().to_be_bytes())?;
         if let Some(entry) = self.refcount_table.get_mut(index) {
             *entry = block.bytes();
@@ -119,6 +135,7 @@ impl Metadata {
         exact: bool,
         new_block: NewBlock,
     ) -> Result<HostCluster> {
+        self.file.debug_event(DebugEvent::ReftableGrow);
         let sizes = self.area_sizes(start, extra, exact);
         if sizes.entries.saturating_mul(8) > QCOW2_MAX_REFCOUNT_TABLE_BYTES {
             return Err(Error::bare(errno::EFBIG));
@@ -149,11 +166,17 @@ impl Metadata {
         let table_clusters =
             (table.len() as u64).div_ceil(self.geometry.table_entries_per_cluster());
         let end = next.step(table_clusters);
-        for offset in made {
+        for offset in &made {
             let bytes = vec![0; self.geometry.cluster_bytes()].into_boxed_slice();
-            self.insert_new(TableKind::RefcountBlock, offset, bytes)?;
+            self.insert_new(TableKind::RefcountBlock, *offset, bytes)?;
         }
-        self.adopt_refcount_area(table, table_offset, table_clusters, start, end)?;
+        let outcome = self.adopt_refcount_area(table, table_offset, table_clusters, start, end);
+        if outcome.is_err() && self.header.refcount_table_offset != table_offset {
+            for offset in made {
+                self.refcount_blocks.forget(offset);
+            }
+        }
+        outcome?;
         Ok(end)
     }
 
@@ -177,7 +200,13 @@ impl Metadata {
         self.header.refcount_table_offset = table_offset;
         self.header.refcount_table_clusters =
             u32::try_from(table_clusters).map_err(|_| Error::bare(errno::EFBIG))?;
-        self.write_refcount_table_place()?;
+        self.file.debug_event(DebugEvent::RefblockAllocSwitchTable);
+        if let Err(error) = self.write_refcount_table_place() {
+            self.header.refcount_table_offset = old_offset;
+            self.header.refcount_table_clusters = old_clusters;
+            self.refcount_table = old_table;
+            return Err(error);
+        }
         self.file.flush()?;
         self.rebuild_overlap_index();
         let first = self.geometry.host_cluster(old_offset);
@@ -201,6 +230,7 @@ impl Metadata {
                 refcount::write(&self.geometry, bytes, index, 1);
             }
         }
+        self.file.debug_event(DebugEvent::RefblockAllocWriteBlocks);
         self.write_all(TableKind::RefcountBlock)?;
         self.file.flush()?;
         let bytes: Vec<u8> = self
@@ -209,6 +239,7 @@ impl Metadata {
             .flat_map(|entry| entry.to_be_bytes())
             .collect();
         self.guard_write(table_offset, bytes.len() as u64, Area::RefcountTable)?;
+        self.file.debug_event(DebugEvent::RefblockAllocWriteTable);
         self.file.write_at(table_offset, &bytes)?;
         self.file.flush()
     }

@@ -2,10 +2,12 @@
 
 use super::metadata::{FreeReason, Metadata};
 use super::tables::TableKind;
+use crate::base::error::Kind;
 use crate::base::error::errno;
 use crate::base::{Error, HostOffset, Result};
 use crate::format::qcow2::lookup::Hex;
 use crate::format::qcow2::{HostCluster, refcount};
+use crate::node::DebugEvent;
 
 /// Bits 9 to 63 of a refcount table entry.
 pub(super) const TABLE_OFFSET_MASK: u64 = !0x1ff;
@@ -96,6 +98,24 @@ impl Metadata {
         count: u64,
         reason: FreeReason,
     ) -> Result<()> {
+        self.file.debug_event(DebugEvent::ClusterFree);
+        match self.lower_refcounts(first, count, reason) {
+            Err(error) if error.kind() == Kind::Io && !self.dead => {
+                // Nothing refers to the clusters any more: what can't be counted leaks, and harms nobody.
+                self.notices
+                    .say(&format!("qcow2_free_clusters failed: {error}"));
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn lower_refcounts(
+        &mut self,
+        first: HostCluster,
+        count: u64,
+        reason: FreeReason,
+    ) -> Result<()> {
         if !self.refcounts_are_lazy() {
             self.require_other_first(TableKind::RefcountBlock)?;
         }
@@ -136,6 +156,7 @@ impl Metadata {
 
     /// Changes counts inside one block; says how many were changed even when it fails.
     fn change_span(&mut self, span: Span, change: Change) -> (u64, Result<(), Refusal>) {
+        self.file.debug_event(DebugEvent::RefblockAlloc);
         let block = match self.refcount_block_of(span.first) {
             Ok(Some(block)) => block,
             Ok(None) if change == Change::Raise => {
@@ -144,6 +165,7 @@ impl Metadata {
             Ok(None) => return (0, Err(Error::bare(errno::EAGAIN).into())),
             Err(error) => return (0, Err(error.into())),
         };
+        self.file.debug_event(DebugEvent::RefblockLoad);
         if let Err(error) = self.load(TableKind::RefcountBlock, block) {
             return (0, Err(error.into()));
         }

@@ -9,7 +9,7 @@ use super::metadata::{FreeReason, Metadata};
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
-use crate::node::{Preallocation, ZeroFlags};
+use crate::node::{DebugEvent, Preallocation, ZeroFlags};
 
 impl Qcow2 {
     /// Grows or shrinks the disk.
@@ -141,8 +141,10 @@ impl Metadata {
         for entry in self.l1.iter_mut().skip(kept) {
             *entry = L1Entry::EMPTY;
         }
+        self.file.debug_event(DebugEvent::L1ShrinkWriteTable);
         self.write_whole_l1()?;
         self.file.flush()?;
+        self.file.debug_event(DebugEvent::L1ShrinkFreeL2Clusters);
         for entry in dropped {
             if let Some(table) = entry.l2_table() {
                 let cluster = self.geometry.host_cluster(table);

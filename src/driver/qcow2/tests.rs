@@ -2,6 +2,7 @@
 
 mod crash;
 mod flat_disk;
+mod injected;
 mod iv;
 mod parallel;
 mod same_layout;

@@ -3,6 +3,7 @@
 use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
+use crate::node::DebugEvent;
 
 impl Qcow2 {
     fn vm_state_offset(&self, position: u64) -> Result<GuestOffset> {
@@ -13,6 +14,7 @@ impl Qcow2 {
     pub(super) fn read_vm_state_bytes(&self, position: u64, buffer: &mut [u8]) -> Result<()> {
         let offset = self.vm_state_offset(position)?;
         offset.plus(buffer.len() as u64)?;
+        self.file.debug_event(DebugEvent::VmstateLoad);
         let _shared = self.ranges.share(offset, buffer.len() as u64);
         self.read_held(offset, buffer)
     }
@@ -21,6 +23,7 @@ impl Qcow2 {
     pub(super) fn write_vm_state_bytes(&self, position: u64, data: &[u8]) -> Result<()> {
         let offset = self.vm_state_offset(position)?;
         offset.plus(data.len() as u64)?;
+        self.file.debug_event(DebugEvent::VmstateSave);
         self.write_anywhere(offset, Payload::Shared(data), None)
     }
 }

@@ -6,7 +6,7 @@ use super::image::Qcow2;
 use super::plan::{MappingChange, Surroundings, WritePlan};
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{GuestOffset, HostOffset, Result};
-use crate::node::{Turn, ZeroFlags};
+use crate::node::{DebugEvent, Turn, ZeroFlags};
 
 /// Bytes to write: ciphering happens in place where the caller allows it.
 pub(super) enum Payload<'a> {
@@ -183,6 +183,7 @@ impl Qcow2 {
     /// Writes one run's data and commits its mapping.
     fn carry_out(&self, plan: &WritePlan, piece: Payload<'_>) -> Result<()> {
         let Some(change) = &plan.change else {
+            self.file.debug_event(DebugEvent::WriteAio);
             return self.store(plan.guest, plan.host, piece);
         };
         match self.store_with_surroundings(plan, change, piece) {
@@ -223,6 +224,7 @@ impl Qcow2 {
         let head = plan.guest.distance_from(change.first);
         let tail = total - head - plan.length;
         if head == 0 && tail == 0 {
+            self.file.debug_event(DebugEvent::WriteAio);
             self.store(plan.guest, plan.host, piece)?;
             return Ok(false);
         }
@@ -230,6 +232,11 @@ impl Qcow2 {
         let head_zero = head == 0 || self.reads_zero(change.head, change.first, head)?;
         let tail_zero = tail == 0 || self.reads_zero(change.tail, tail_guest, tail)?;
         let copied = !(head_zero && tail_zero);
+        self.file.debug_event(if copied {
+            DebugEvent::CowRead
+        } else {
+            DebugEvent::ClusterAllocSpace
+        });
         if total <= MERGED_BYTES {
             let mut whole = vec![0; usize::try_from(total).unwrap_or(0)];
             let start = usize::try_from(head).unwrap_or(0);
@@ -241,14 +248,24 @@ impl Qcow2 {
             if !tail_zero {
                 self.read_held(tail_guest, &mut whole[end..])?;
             }
+            self.announce_write(copied);
             self.store(change.first, change.host, Payload::Scratch(&mut whole))?;
             return Ok(copied);
         }
+        self.announce_write(copied);
         self.store_surrounding(change.first, change.host, head, head_zero)?;
         self.store(plan.guest, plan.host, piece)?;
         let tail_host = plan.host.plus(plan.length)?;
         self.store_surrounding(tail_guest, tail_host, tail, tail_zero)?;
         Ok(copied)
+    }
+
+    /// Guest data goes out, and what was copied around it with it.
+    fn announce_write(&self, copied: bool) {
+        self.file.debug_event(DebugEvent::WriteAio);
+        if copied {
+            self.file.debug_event(DebugEvent::CowWrite);
+        }
     }
 
     /// Writes what surrounds a partial write in a new cluster.

@@ -4,7 +4,7 @@ use parking_lot::RwLock;
 
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
-use crate::node::{Extent, HostFile, Node, Preallocation, SharedNode, Turn, ZeroFlags};
+use crate::node::{DebugEvent, Extent, HostFile, Node, Preallocation, SharedNode, Turn, ZeroFlags};
 
 /// Bytes of a sector: the unit in which lengths count, and what a probe looks at.
 const SECTOR: u64 = 512;
@@ -142,6 +142,7 @@ impl Node for Raw {
 
     fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
         self.check_range(offset, buffer.len() as u64)?;
+        self.file.debug_event(DebugEvent::ReadAio);
         self.file.read_at(self.below(offset)?, buffer)
     }
 
@@ -150,6 +151,7 @@ impl Node for Raw {
         self.check_header(offset, data.len(), |sector| {
             sector.copy_from_slice(&data[..sector.len()]);
         })?;
+        self.file.debug_event(DebugEvent::WriteAio);
         self.file.write_at(self.below(offset)?, data)
     }
 
@@ -183,6 +185,8 @@ impl Node for Raw {
     }
 
     fn flush(&self) -> Result<()> {
+        self.file.debug_event(DebugEvent::FlushToOs);
+        self.file.debug_event(DebugEvent::FlushToDisk);
         self.file.flush()
     }
 

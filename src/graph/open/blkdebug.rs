@@ -13,7 +13,7 @@ use crate::driver::blkdebug::{
 };
 use crate::graph::OptionTree;
 use crate::graph::options::values::{invalid_value, parse_switch, text_of};
-use crate::node::{DebugEvent, SharedNode};
+use crate::node::{DebugEvent, Node, SharedNode};
 
 /// The two lists of rules.
 const GROUPS: [&str; 2] = ["inject-error", "set-state"];
@@ -53,7 +53,7 @@ pub(super) fn open(
     };
     take_permissions(&mut tree)?;
     let options = BlkdebugOptions {
-        filename: name_of(&given, &below.filename()),
+        filename: name_of(&given, below.as_ref()),
         limits,
         rules,
     };
@@ -70,16 +70,17 @@ fn open_image(opener: &Opener<'_>, tree: &mut OptionTree, flags: NodeFlags) -> R
 }
 
 /// `blkdebug:CONFIG:IMAGE` where that says all, else a `json:` name.
-fn name_of(given: &OptionTree, below: &str) -> String {
+fn name_of(given: &OptionTree, below: &dyn Node) -> String {
     let plain = given.iter().all(|(name, _)| {
         matches!(name, "config" | "x-image" | "filename") || name.starts_with("image.")
     });
-    if plain && !below.starts_with("json:") {
+    let filename = below.filename();
+    if plain && !filename.starts_with("json:") {
         let config = given.lookup("config").and_then(text_of).unwrap_or_default();
-        return format!("blkdebug:{config}:{below}");
+        return format!("blkdebug:{config}:{filename}");
     }
     let mut members: Vec<(String, Value)> = vec![
-        ("image".to_owned(), shown::file_member(below)),
+        ("image".to_owned(), shown::node_member(below)),
         ("driver".to_owned(), "blkdebug".into()),
     ];
     let own = given.iter().filter(|(name, _)| {

@@ -179,11 +179,14 @@ fn open_raw(
         offset: tree.take_size("offset")?.unwrap_or(0),
         size: tree.take_size("size")?,
     };
-    let plain = members.len() == 1 && file.driver() != "raw" && file.file().is_none();
+    // A debugging node has a short name of its own.
+    let named =
+        file.file().is_none() || (file.driver() == "blkdebug" && !below.starts_with("json:"));
+    let plain = members.len() == 1 && file.driver() != "raw" && named;
     let filename = if plain {
         below.clone()
     } else {
-        members.push(("file".to_owned(), shown::file_member(&below)));
+        members.push(("file".to_owned(), shown::node_member(file.as_ref())));
         shown::json_name(members)
     };
     let raw = Raw::new(file, filename, window)?.with_discard(context.flags.discard);

@@ -2,7 +2,7 @@
 
 use super::backing::BackingOptions;
 use super::{CacheMode, OpenFlags};
-use super::{backing, blkdebug, formats, probe, protocol};
+use super::{backing, blkdebug, filters, formats, probe, protocol};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
 use crate::graph::options::values::text_of;
@@ -27,7 +27,6 @@ pub(super) struct NodeFlags {
     pub(super) force_share: bool,
     pub(super) direct: bool,
     pub(super) no_flush: bool,
-    pub(super) flush_writes: bool,
     pub(super) discard: bool,
     /// The layer that many steps below is opened for writing; 0: none.
     pub(super) writable_backing: usize,
@@ -47,7 +46,6 @@ impl NodeFlags {
             force_share: flags.force_share,
             direct: matches!(flags.cache, CacheMode::None | CacheMode::Directsync),
             no_flush: flags.cache == CacheMode::Unsafe,
-            flush_writes: matches!(flags.cache, CacheMode::Writethrough | CacheMode::Directsync),
             discard: flags.discard_unmap,
             writable_backing: flags.writable_backing,
             backing: false,
@@ -224,8 +222,16 @@ impl Opener<'_> {
         let name = request.name.as_deref().and_then(protocol::protocol_prefix);
         Ok(Some(match (driver, name) {
             ("blkdebug", Some(("blkdebug", rest))) => blkdebug::open_named(self, rest, flags)?,
+            ("blkdebug", None) if request.name.is_some() => {
+                let mut tree = std::mem::take(&mut request.tree);
+                tree.set("x-image", request.name.take().unwrap_or_default());
+                blkdebug::open(self, tree, flags)?
+            }
             ("blkdebug", _) => blkdebug::open(self, std::mem::take(&mut request.tree), flags)?,
-            _ => return Ok(None),
+            _ => match filters::Kind::by_name(driver) {
+                Some(kind) => filters::open(self, kind, std::mem::take(&mut request.tree), flags)?,
+                None => return Ok(None),
+            },
         }))
     }
 

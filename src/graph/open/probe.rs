@@ -10,7 +10,8 @@ const PROBE_BYTES: usize = 512;
 /// The format of a file; raw when nothing else fits.
 pub(super) fn probe(file: &SharedNode) -> Result<Format> {
     let mut head = [0; PROBE_BYTES];
-    file.read_at(GuestOffset::ZERO, &mut head)?;
+    file.read_at(GuestOffset::ZERO, &mut head)
+        .map_err(|error| error.prefixed("Could not read image for determining its format: "))?;
     Ok(by_header(&head))
 }
 

@@ -166,7 +166,6 @@ fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<
         writable: flags.writable,
         direct: flags.direct,
         no_flush: flags.no_flush,
-        flush_writes: flags.flush_writes,
         discard: flags.discard,
         locking,
         ..FileOptions::default()

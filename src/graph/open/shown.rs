@@ -3,12 +3,20 @@
 use serde_json::{Map, Value};
 
 use crate::graph::OptionTree;
+use crate::node::Node;
 
 /// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's).
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 16] = [
     "offset",
     "encrypt.key-secret",
+    "set-state.0.event",
+    "inject-error.0.once",
+    "image",
     "driver",
+    "config",
+    "set-state.0.new_state",
+    "inject-error.0.event",
+    "align",
     "size",
     "latency-ns",
     "read-zeroes",
@@ -60,6 +68,20 @@ pub(super) fn file_member(filename: &str) -> Value {
     members.insert("driver".to_owned(), "file".into());
     members.insert("filename".to_owned(), filename.into());
     Value::Object(members)
+}
+
+/// The description of any node inside another node's `json:` name.
+pub(super) fn node_member(node: &dyn Node) -> Value {
+    let filename = node.filename();
+    match node.file() {
+        Some(file) if !filename.starts_with("json:") => {
+            let mut members = Map::new();
+            members.insert("driver".to_owned(), node.driver().into());
+            members.insert("file".to_owned(), node_member(file.as_ref()));
+            Value::Object(members)
+        }
+        _ => file_member(&filename),
+    }
 }
 
 /// The name of a format node: `None` when its file's name says it all, else a `json:` name with the key's id.

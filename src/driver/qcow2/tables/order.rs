@@ -5,6 +5,7 @@ use bitflags::bitflags;
 use super::TableCache;
 use crate::base::{HostOffset, Result};
 use crate::driver::qcow2::metadata::Metadata;
+use crate::node::DebugEvent;
 
 /// The two kinds of cached tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,9 @@ impl Metadata {
             return Ok(());
         }
         self.make_room(kind)?;
+        if kind == TableKind::L2 {
+            self.file.debug_event(DebugEvent::L2Load);
+        }
         let bytes = self
             .file
             .read_vec(offset, self.geometry.cluster_bytes())?
@@ -128,6 +132,10 @@ impl Metadata {
             TableKind::RefcountBlock => &mut self.refcount_blocks,
         };
         if let Some((place, bytes)) = cache.dirty_bytes(offset) {
+            self.file.debug_event(match kind {
+                TableKind::L2 => DebugEvent::L2Update,
+                TableKind::RefcountBlock => DebugEvent::RefblockUpdatePart,
+            });
             self.file.write_at(place, bytes)?;
             cache.mark_clean(offset);
         }

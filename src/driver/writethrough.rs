@@ -1,0 +1,69 @@
+//! Cache mode `writethrough`: a write has reached the disk, with everything needed to find it, when it returns.
+
+use super::forward::{forward_changes, forward_facts, forward_name, forward_reads};
+use crate::base::{GuestOffset, Result};
+use crate::node::{Node, SharedNode, ZeroFlags};
+
+/// A flush behind every write to `inner`; to its user it looks like that image.
+pub struct Writethrough {
+    inner: SharedNode,
+}
+
+impl Writethrough {
+    /// Over a node.
+    pub const fn new(inner: SharedNode) -> Self {
+        Self { inner }
+    }
+
+    /// Formats with tables of their own write these; elsewhere the host file alone is flushed, as a write with
+    /// that request of its own would do.
+    fn after_write(&self) -> Result<()> {
+        if self.inner.info()?.cluster_size.is_some() {
+            return self.inner.flush_write();
+        }
+        let mut bottom = SharedNode::clone(&self.inner);
+        while let Some(below) = bottom.file() {
+            bottom = below;
+        }
+        bottom.flush()
+    }
+}
+
+impl Node for Writethrough {
+    forward_facts!();
+    forward_name!();
+    forward_reads!();
+    forward_changes!();
+
+    fn driver(&self) -> &'static str {
+        self.inner.driver()
+    }
+
+    fn file(&self) -> Option<SharedNode> {
+        self.inner.file()
+    }
+
+    fn write_at(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        self.inner.write_at(offset, data)?;
+        self.after_write()
+    }
+
+    fn write_at_in_place(&self, offset: GuestOffset, data: &mut [u8]) -> Result<()> {
+        self.inner.write_at_in_place(offset, data)?;
+        self.after_write()
+    }
+
+    fn write_compressed(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
+        self.inner.write_compressed(offset, data)?;
+        self.after_write()
+    }
+
+    fn write_vm_state(&self, position: u64, data: &[u8]) -> Result<()> {
+        self.inner.write_vm_state(position, data)
+    }
+
+    fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
+        self.inner.write_zeroes(offset, length, flags)?;
+        self.inner.flush_write()
+    }
+}

@@ -1,0 +1,107 @@
+//! Filters over one child: `compress`, `copy-on-read`, `preallocate`, `throttle`.
+
+use std::sync::Arc;
+
+use super::opener::{NodeFlags, Opener};
+use super::shown;
+use crate::base::error::errno;
+use crate::base::{Error, Result};
+use crate::driver::compress::Compress;
+use crate::driver::copy_on_read::CopyOnRead;
+use crate::driver::filter::Filter;
+use crate::graph::OptionTree;
+use crate::node::SharedNode;
+
+/// The filter drivers that have one child, `file`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Compress,
+    CopyOnRead,
+    Preallocate,
+    Throttle,
+}
+
+/// What the real tool writes ahead in units of: smaller ones are refused.
+const SECTOR: u64 = 512;
+
+impl Kind {
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "compress" => Self::Compress,
+            "copy-on-read" => Self::CopyOnRead,
+            "preallocate" => Self::Preallocate,
+            "throttle" => Self::Throttle,
+            _ => return None,
+        })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Compress => "compress",
+            Self::CopyOnRead => "copy-on-read",
+            Self::Preallocate => "preallocate",
+            Self::Throttle => "throttle",
+        }
+    }
+}
+
+/// Opens the filter that `tree` describes.
+pub(super) fn open(
+    opener: &Opener<'_>,
+    kind: Kind,
+    mut tree: OptionTree,
+    flags: NodeFlags,
+) -> Result<SharedNode> {
+    let driver = kind.name();
+    let given = tree.clone();
+    let child = opener.open_required(&mut tree, "file", flags)?;
+    let inner: SharedNode = match kind {
+        Kind::Compress => Arc::new(Compress::new(SharedNode::clone(&child))?),
+        Kind::CopyOnRead => {
+            if let Some(bottom) = tree.take_text("bottom") {
+                return Err(Error::caller(format!("Bottom node '{bottom}' not found")));
+            }
+            if !flags.writable {
+                return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
+            }
+            Arc::new(CopyOnRead::new(SharedNode::clone(&child))?)
+        }
+        Kind::Preallocate => {
+            let align = tree.take_size("prealloc-align")?.unwrap_or(SECTOR);
+            tree.take_size("prealloc-size")?;
+            if !align.is_multiple_of(SECTOR) {
+                return Err(Error::caller(format!(
+                    "prealloc-align parameter of preallocate filter is not aligned to {SECTOR}"
+                )));
+            }
+            SharedNode::clone(&child)
+        }
+        Kind::Throttle => {
+            // No groups can be made here, so none is ever found.
+            return Err(Error::caller(match tree.take_text("throttle-group") {
+                Some(group) => format!("Throttle group '{group}' does not exist"),
+                None => "Please specify a throttle group".to_owned(),
+            }));
+        }
+    };
+    if let Some((name, _)) = tree.iter().next() {
+        return Err(Error::caller(format!(
+            "Block format '{driver}' does not support the option '{name}'"
+        )));
+    }
+    let own = given
+        .iter()
+        .filter(|(name, _)| *name != "file" && !name.starts_with("file."));
+    let mut members = vec![
+        ("driver".to_owned(), driver.into()),
+        ("file".to_owned(), shown::file_member(&child.filename())),
+    ];
+    members.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
+    if child.file().is_some()
+        && let Some((_, member)) = members.iter_mut().find(|(name, _)| name == "file")
+    {
+        *member = shown::node_member(child.as_ref());
+    }
+    let filename = shown::json_name(members);
+    Ok(Arc::new(Filter::new(driver, filename, inner, child)))
+}
