@@ -8,9 +8,11 @@ use std::sync::Arc;
 /// Ends a notice that has no newline behind it.
 pub const NO_NEWLINE: char = '\0';
 
+type Sink = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Where notices go; by default nowhere.
 #[derive(Clone, Default)]
-pub struct Notices(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Notices(Option<Sink>);
 
 impl Notices {
     /// Hands every line (without a newline) to `sink`.

@@ -76,7 +76,8 @@ fn a_shorter_disk_has_no_pieces_behind_its_end() {
     bits.mark(0, 1 << 20);
     bits.resize(100_000);
     bits.resize(1 << 20);
-    assert_eq!(bits.runs().collect::<Vec<_>>(), [0..100_352]);
+    assert_eq!(bits.runs().next(), Some(0..100_352));
+    assert_eq!(bits.runs().count(), 1);
     bits.set_bytes(0, &[0; 512]);
     assert_eq!(bits.bytes(0, 512), None);
 }

@@ -218,7 +218,7 @@ fn an_image_stays_usable_after_its_width_and_version_changed() {
         set(&mut request, change);
         image.amend(&request).unwrap();
         let at = crate::base::GuestOffset::new(image.allocated_bytes().unwrap_or(0) % (2 << 20));
-        image.write_at(at, &[9; 200_000]).unwrap();
+        image.write_at(at, &vec![9; 200_000]).unwrap();
         image
             .write_zeroes(at, 65536, crate::node::ZeroFlags::empty())
             .unwrap();
