@@ -48,11 +48,7 @@ fn compare(workshop: &Workshop, changes: &[&str]) {
         let words = match &ours {
             Ok(()) => String::new(),
             Err(error) => {
-                let hints: String = error
-                    .hints()
-                    .iter()
-                    .map(|hint| format!("{hint}\n"))
-                    .collect();
+                let hints = [error.hints(), &[String::new()]].concat().join("\n");
                 format!("qemu-img: {error}\n{hints}")
             }
         };
