@@ -54,6 +54,33 @@ fn writing_lines_are_answered_alike() {
     compare(WRITING, true);
 }
 
+/// Deliberately unlike the real tool, which writes into such an image and uses clusters twice.
+#[test]
+fn commit_repairs_a_dirty_backing_file_first() {
+    let ours = Tools::ours();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let play = |line| run(&ours, line, directory.path());
+    for line in [
+        "img create -q -f qcow2 -o lazy_refcounts=on base.qcow2 4M",
+        "img create -q -f qcow2 -u -b base.qcow2 -F qcow2 top.qcow2 4M",
+        "io -c 'write -P 1 1M 64k' top.qcow2",
+    ] {
+        assert!(play(line).ends_with("exit 0"), "{line}");
+    }
+    // Killed: the refcount of its cluster is not in the file.
+    play("io -t writethrough -c 'write -P 2 0 64k' -c 'sigraise 9' base.qcow2");
+    assert!(play("img check base.qcow2").contains("ERROR cluster 5 refcount=0 reference=1"));
+    let committed = play("img commit top.qcow2");
+    assert!(committed.contains("Repairing"), "{committed}");
+    for tools in [Some(ours), Tools::real()].into_iter().flatten() {
+        let checked = run(&tools, "img check base.qcow2", directory.path());
+        assert!(checked.starts_with("No errors were found"), "{checked}");
+        let line = "io -r -c 'read -P 1 1M 64k' -c 'read -P 2 0 64k' base.qcow2";
+        let read = run(&tools, line, directory.path());
+        assert!(read.ends_with("exit 0"), "{read}");
+    }
+}
+
 fn compare(lines: &str, apart: bool) {
     let Some(real) = Tools::real() else {
         eprintln!("skipped(no qemu-img)");

@@ -1,6 +1,6 @@
 //! `qemu-img map`.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 
 use super::arguments::Choice;
 use super::failure::{Failure, Outcome};
@@ -43,7 +43,7 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     image.refuse_contradiction()?;
     let environment = session.environment();
     let node = image.open(&name, OpenFlags::default(), &environment)?;
-    let outcome = print(&node, start, longest, output);
+    let outcome = print(&node, start, longest, output, session);
     let closed = node.close();
     outcome?;
     closed?;
@@ -55,6 +55,7 @@ fn print(
     start: u64,
     longest: Option<u64>,
     output: OutputFormat,
+    session: &Session,
 ) -> Result<(), Failure> {
     let mut end = node.length()?;
     if let Some(longest) = longest {
@@ -70,6 +71,14 @@ fn print(
         OutputFormat::Human => human(&mut writer, run),
         OutputFormat::Json => write(&mut writer, &json(run, last)),
     });
+    // C's standard output is written at the end when it is not a terminal: words of an error come ahead of it.
+    let printed = match printed {
+        Err(Failure::Error(error, code)) if !std::io::stdout().is_terminal() => {
+            session.report(&error);
+            Err(Failure::Said(code))
+        }
+        other => other,
+    };
     writer.flush().map_err(Error::from)?;
     printed
 }

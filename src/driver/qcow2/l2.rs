@@ -25,7 +25,6 @@ impl Metadata {
             self.load(TableKind::L2, table)?;
             return Ok(table);
         }
-        self.begin_change()?;
         let fresh = self.allocate_clusters(1)?;
         if fresh == HostOffset::ZERO {
             return Err(self.mark_corrupt("Preventing invalid allocation of L2 table at offset 0"));
@@ -62,10 +61,8 @@ impl Metadata {
                 bytes.copy_from_slice(source);
             }
         }
-        if !self.refcounts_are_lazy() {
-            self.write_all(TableKind::RefcountBlock)?;
-            self.file.flush()?;
-        }
+        self.write_all(TableKind::RefcountBlock)?;
+        self.file.flush()?;
         self.insert_new(TableKind::L2, fresh, bytes)?;
         self.file.debug_event(DebugEvent::L2AllocWrite);
         self.write_back(TableKind::L2, fresh)?;
@@ -82,7 +79,6 @@ impl Metadata {
         count: usize,
         mut replace: impl FnMut(usize, L2Entry) -> L2Entry,
     ) -> Result<()> {
-        self.begin_change()?;
         if !self.refcounts_are_lazy() {
             self.require_other_first(TableKind::L2)?;
         }

@@ -262,7 +262,7 @@ impl Metadata {
             .incompatible
             .contains(IncompatibleFeatures::DIRTY)
         {
-            self.flush()?;
+            self.flush_all()?;
             self.header.incompatible -= IncompatibleFeatures::DIRTY;
             self.write_incompatible_features()?;
             self.file.flush()?;

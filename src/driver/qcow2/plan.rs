@@ -250,6 +250,11 @@ impl Metadata {
         if copied {
             self.require_file_first(TableKind::L2);
         }
+        // Only this change may leave its refcounts for later; all others count first.
+        if let Err(error) = self.begin_change() {
+            self.abandon_write(change);
+            return Err(error);
+        }
         let mut replaced = Vec::new();
         let changed = self.change_l2(table, index, count, |step, old| {
             let host = change

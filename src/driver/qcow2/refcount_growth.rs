@@ -52,7 +52,7 @@ impl Metadata {
         self.end_packing_in(block, 1);
         self.prepare_reuse(block, 1)?;
         // Crash consistency, rule 5: L2 tables, then the block, then the table that points at it.
-        self.write_tables()?;
+        self.write_all_tables()?;
         self.file.flush()?;
         self.insert_new(TableKind::RefcountBlock, offset, bytes)?;
         let outcome = self.install_refcount_block(cluster, block);

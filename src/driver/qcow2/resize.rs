@@ -92,7 +92,7 @@ impl Qcow2 {
         }
         metadata.size = length;
         metadata.header.size = length;
-        metadata.flush()?;
+        metadata.flush_all()?;
         metadata.write_size()?;
         metadata.file.flush()?;
         bitmaps.resize(length);

@@ -174,7 +174,6 @@ impl Metadata {
             return Err(Error::bare(errno::EFBIG));
         }
         self.leave_caches()?;
-        self.begin_change()?;
         let l1 = self.l1.clone();
         let clusters = self.clusters_of(l1.len() as u64 * 8);
         let place = self.allocate_clusters(clusters)?;
@@ -273,7 +272,6 @@ impl Metadata {
 
     /// The disk has the snapshot's length already.
     fn apply_snapshot(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.begin_change()?;
         self.grow_l1(u64::from(snapshot.l1_entries), true)?;
         self.leave_caches()?;
         let mut l1 = self.read_snapshot_l1(snapshot)?;
@@ -323,7 +321,6 @@ impl Metadata {
         let snapshot = snapshots.remove(index);
         self.validate_snapshot_l1(&snapshot)?;
         let l1 = self.read_snapshot_l1(&snapshot)?;
-        self.begin_change()?;
         self.leave_caches()?;
         self.store_snapshots(snapshots)
             .map_err(|error| error.prefixed("Failed to remove snapshot from snapshot list: "))?;

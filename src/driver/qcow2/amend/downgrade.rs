@@ -52,7 +52,7 @@ impl Metadata {
 
     /// Whether any state has a compressed cluster.
     fn has_compressed(&mut self) -> Result<bool> {
-        self.flush()?;
+        self.flush_all()?;
         for l1 in self.all_l1_tables()? {
             for (index, entry) in (0..).zip(l1) {
                 let Some(table) = self.checked_table(entry, index)? else {

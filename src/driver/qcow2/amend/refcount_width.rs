@@ -48,7 +48,7 @@ impl Metadata {
             table_place: None,
             table_clusters: 0,
         };
-        self.flush()?;
+        self.flush_all()?;
         let made = self
             .allocate_new_counts(&mut new, phases)
             .and_then(|walks| self.write_new_counts(&new, walks, phases));
@@ -153,7 +153,7 @@ impl Metadata {
         walks: u64,
         phases: &mut Phases<'_>,
     ) -> Result<()> {
-        self.flush()?;
+        self.flush_all()?;
         let mut pending: Option<(u64, Vec<u8>)> = None;
         for index in 0..self.refcount_table.len() {
             self.report_walk(phases, walks, index);

@@ -41,7 +41,7 @@ impl Metadata {
             let mend = if all { Mend::All } else { Mend::Leaks };
             self.compare_counts(&mut counts, mend, lines)?;
         }
-        self.write_tables()?;
+        self.write_all_tables()?;
         self.file.flush()?;
         let report = lines.report;
         let spotless = report.check_errors + report.corruptions + report.leaks == 0;
@@ -54,7 +54,7 @@ impl Metadata {
                 Error::bare(error.errno())
             })?;
         }
-        self.flush()?;
+        self.flush_all()?;
         let report = lines.report;
         if report.check_errors == 0 && report.corruptions == 0 {
             self.mark_clean()?;

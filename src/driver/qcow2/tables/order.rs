@@ -155,6 +155,8 @@ impl Metadata {
     }
 
     /// Writes all dirty tables in order and makes everything durable (crash consistency, rule 8).
+    ///
+    /// Refcounts that may be late stay in memory: the dirty bit says that the file's are not to be trusted.
     pub(in crate::driver::qcow2) fn flush(&mut self) -> Result<()> {
         self.write_tables()?;
         self.flush_files()?;
@@ -162,8 +164,24 @@ impl Metadata {
         Ok(())
     }
 
-    /// Writes all dirty tables in order; the file is flushed only between dependent ones.
+    /// As [`Self::flush`], and no refcount stays behind.
+    pub(in crate::driver::qcow2) fn flush_all(&mut self) -> Result<()> {
+        self.write_all_tables()?;
+        self.flush_files()?;
+        self.after_flush();
+        Ok(())
+    }
+
+    /// Writes the dirty tables in order, but refcounts that may be late.
     pub(in crate::driver::qcow2) fn write_tables(&mut self) -> Result<()> {
+        if self.refcounts_are_lazy() {
+            return self.write_all(TableKind::L2);
+        }
+        self.write_all_tables()
+    }
+
+    /// Writes all dirty tables in order; the file is flushed only between dependent ones.
+    pub(in crate::driver::qcow2) fn write_all_tables(&mut self) -> Result<()> {
         // One of the two waits for the other, or neither does: writing the waiting one last settles both.
         if self
             .l2_tables
