@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -112,6 +113,14 @@ fn compare(lines: &str, apart: bool) {
         let answer = run(&ours, line, ours_at);
         if theirs != answer {
             different.push(format!("$ {line}\n--- real\n{theirs}\n--- ours\n{answer}"));
+        } else if !apart {
+            let theirs = run_in_one_stream(&real, line, &theirs_at);
+            let answer = run_in_one_stream(&ours, line, ours_at);
+            if theirs != answer {
+                different.push(format!(
+                    "$ {line} 2>&1\n--- real\n{theirs}\n--- ours\n{answer}"
+                ));
+            }
         }
     }
     let shown = different.join("\n\n");
@@ -128,26 +137,44 @@ fn commands(lines: &str) -> impl Iterator<Item = &str> {
         .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
 }
 
+/// What a script sees that records both streams in one file: the order depends on when standard output is written.
+fn run_in_one_stream(tools: &Tools, line: &str, directory: &Path) -> String {
+    let (mut command, program) = command(tools, line, directory);
+    let mut log = tempfile::tempfile().expect("a temporary file");
+    command
+        .stdout(log.try_clone().expect("another handle"))
+        .stderr(log.try_clone().expect("another handle"))
+        .status()
+        .expect("the tool runs");
+    let mut text = Vec::new();
+    log.rewind().expect("files rewind");
+    log.read_to_end(&mut text).expect("files are read");
+    String::from_utf8_lossy(&text).replace(&program, "qemu-img")
+}
+
 /// Everything that a line says, with its exit code behind.
 fn run(tools: &Tools, line: &str, directory: &Path) -> String {
-    let words = shlex::split(line).expect("quotes match");
-    let (tool, arguments) = words.split_first().expect("a command");
-    let program = if tool == "io" { &tools.io } else { &tools.img };
-    // One name for both tools: it stands in messages.
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .env("TZ", "Europe/Berlin")
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .expect("the tool runs");
-    let text = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes).replace(&*program.to_string_lossy(), "qemu-img")
-    };
+    let (mut command, program) = command(tools, line, directory);
+    let output = command.output().expect("the tool runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&program, "qemu-img");
     format!(
         "{}--- standard error\n{}exit {}",
         text(&output.stdout),
         text(&output.stderr),
         output.status.code().unwrap_or(-1)
     )
+}
+
+/// The command of a line, and the name by which its tool calls itself: one name for both tools stands in messages.
+fn command(tools: &Tools, line: &str, directory: &Path) -> (Command, String) {
+    let words = shlex::split(line).expect("quotes match");
+    let (tool, arguments) = words.split_first().expect("a command");
+    let program = if tool == "io" { &tools.io } else { &tools.img };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env("TZ", "Europe/Berlin")
+        .env("LC_ALL", "C.UTF-8");
+    (command, program.to_string_lossy().into_owned())
 }

@@ -5,4 +5,5 @@ pub mod img;
 pub mod io;
 pub mod json;
 pub mod link;
+mod output;
 pub mod progress;

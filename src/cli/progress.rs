@@ -1,8 +1,8 @@
 //! `-p`: how far a job is, on standard output, in the real tool's form.
 
-use std::io::Write;
 use std::sync::Mutex;
 
+use super::output;
 use crate::job::progress::Progress;
 
 /// Prints `    (12.50/100%)` over itself.
@@ -49,8 +49,7 @@ impl Printer {
 
     fn print(&self, percent: f64) {
         if self.on {
-            let mut output = std::io::stdout().lock();
-            let _ = write!(output, "    ({percent:3.2}/100%)\r").and_then(|()| output.flush());
+            output::print_now(&format!("    ({percent:3.2}/100%)\r"));
         }
     }
 }
@@ -84,8 +83,7 @@ impl Drop for Printer {
     /// The line ends however the job ended.
     fn drop(&mut self) {
         if self.on {
-            let mut output = std::io::stdout().lock();
-            let _ = output.write_all(b"\n").and_then(|()| output.flush());
+            output::print_now("\n");
         }
     }
 }

@@ -144,8 +144,7 @@ fn failed(session: &Session, error: &Error) -> Failure {
 
 fn repaired_text(fixed: &CheckReport) -> String {
     format!(
-        "The following inconsistencies were found and repaired:\n\n\
-         {:5} leaked clusters\n{:5} corruptions\n\n\
+        "The following inconsistencies were found and repaired:\n\n    {} leaked clusters\n    {} corruptions\n\n\
          Double checking the fixed image now...\n",
         fixed.leaks_fixed, fixed.corruptions_fixed
     )

@@ -6,6 +6,7 @@ use super::format_options::FormatOptions;
 use super::option_help;
 use super::session::Session;
 use crate::base::size::parse_argument;
+use crate::cli::output;
 use crate::graph::options::parse_options;
 use crate::graph::{CreateRequest, create};
 
@@ -61,6 +62,8 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let named = |error: crate::base::Error| Failure::from(error.prefixed(format!("{filename}: ")));
     let prepared = create::prepare(&request, &environment).map_err(named)?;
     session.print_unless_quiet(&format!("{}\n", prepared.formatting_line()));
+    // Seen before whatever goes wrong from here on.
+    output::print_now("");
     prepared.create(&environment).map_err(named)?;
     Ok(0)
 }

@@ -1,12 +1,10 @@
 //! `qemu-img map`.
 
-use std::io::{BufWriter, IsTerminal as _, Write};
-
 use super::arguments::Choice;
 use super::failure::{Failure, Outcome};
 use super::session::{ImageOptions, OutputFormat, Session, one_image};
-use crate::base::Error;
 use crate::base::size::parse_argument;
+use crate::cli::output;
 use crate::graph::OpenFlags;
 use crate::job::map::{self, Run};
 use crate::node::SharedNode;
@@ -43,7 +41,7 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     image.refuse_contradiction()?;
     let environment = session.environment();
     let node = image.open(&name, OpenFlags::default(), &environment)?;
-    let outcome = print(&node, start, longest, output, session);
+    let outcome = print(&node, start, longest, output);
     let closed = node.close();
     outcome?;
     closed?;
@@ -54,40 +52,30 @@ fn print(
     node: &SharedNode,
     start: u64,
     longest: Option<u64>,
-    output: OutputFormat,
-    session: &Session,
+    format: OutputFormat,
 ) -> Result<(), Failure> {
     let mut end = node.length()?;
     if let Some(longest) = longest {
         end = end.min(start.saturating_add(longest));
     }
-    let mut writer = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let head = match output {
+    output::print(match format {
         OutputFormat::Human => HEADINGS,
         OutputFormat::Json => "[",
-    };
-    write(&mut writer, head)?;
-    let printed = map::run::<Failure>(node, start, end, &mut |run, last| match output {
-        OutputFormat::Human => human(&mut writer, run),
-        OutputFormat::Json => write(&mut writer, &json(run, last)),
     });
-    // C's standard output is written at the end when it is not a terminal: words of an error come ahead of it.
-    let printed = match printed {
-        Err(Failure::Error(error, code)) if !std::io::stdout().is_terminal() => {
-            session.report(&error);
-            Err(Failure::Said(code))
-        }
-        other => other,
-    };
-    writer.flush().map_err(Error::from)?;
-    printed
+    map::run::<Failure>(node, start, end, &mut |run, last| {
+        output::print(&match format {
+            OutputFormat::Human => human(run)?,
+            OutputFormat::Json => json(run, last),
+        });
+        Ok(())
+    })
 }
 
 const HEADINGS: &str = "Offset          Length          Mapped to       File\n";
 
-fn human(writer: &mut dyn Write, run: &Run) -> Result<(), Failure> {
+fn human(run: &Run) -> Result<String, Failure> {
     if !run.data || run.zero {
-        return Ok(());
+        return Ok(String::new());
     }
     let Some(place) = &run.place else {
         return Err(Failure::words(
@@ -96,10 +84,7 @@ fn human(writer: &mut dyn Write, run: &Run) -> Result<(), Failure> {
     };
     let [start, length, offset] = [run.start, run.length, place.offset].map(hexadecimal);
     let filename = &place.filename;
-    write(
-        writer,
-        &format!("{start:<16}{length:<16}{offset:<16}{filename}\n"),
-    )
+    Ok(format!("{start:<16}{length:<16}{offset:<16}{filename}\n"))
 }
 
 /// C's `%#x`: zero goes without `0x`.
@@ -128,10 +113,6 @@ fn json(run: &Run, last: bool) -> String {
         run.compressed,
         if last { "]" } else { "," },
     )
-}
-
-fn write(writer: &mut dyn Write, text: &str) -> Result<(), Failure> {
-    Ok(writer.write_all(text.as_bytes()).map_err(Error::from)?)
 }
 
 #[cfg(test)]

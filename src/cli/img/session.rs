@@ -1,6 +1,5 @@
 //! What all subcommands share: who speaks, where to, the secrets, and the options that most of them know.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Arguments, Choice, Given};
@@ -8,6 +7,7 @@ use super::failure::{Failure, Outcome};
 use super::help;
 use super::images::Operand;
 use crate::base::Error;
+use crate::cli::output;
 use crate::crypto::secret::SecretStore;
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
@@ -107,12 +107,10 @@ impl Session {
         }
     }
 
-    /// Writes to standard output; a reader that went away ends the output, not the work.
+    /// Writes to standard output, which is buffered when it is not a terminal.
+    #[expect(clippy::unused_self, reason = "a session is what speaks")]
     pub fn print(&self, text: &str) {
-        let mut output = std::io::stdout().lock();
-        let _ = output
-            .write_all(text.as_bytes())
-            .and_then(|()| output.flush());
+        output::print(text);
     }
 
     /// Prints unless `-q` was given.
@@ -142,6 +140,12 @@ impl Session {
 
     /// Says what is left to say and gives the exit code.
     pub fn finish(&self, outcome: Outcome) -> u8 {
+        let code = self.say_outcome(outcome);
+        output::print_now("");
+        code
+    }
+
+    fn say_outcome(&self, outcome: Outcome) -> u8 {
         match outcome {
             Ok(code) | Err(Failure::Said(code)) => code,
             Err(Failure::Error(error, code)) => {

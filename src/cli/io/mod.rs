@@ -5,7 +5,6 @@ mod command;
 mod control;
 mod inspect;
 mod open;
-mod output;
 mod overlay;
 mod read;
 mod requests;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::command::{Complaint, Needs, Outcome};
 use super::open::OpenImage;
-use super::output::Stdout;
 use super::requests::Requests;
 use super::{table, words};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
+use crate::cli::output::Stdout;
 use crate::crypto::secret::SecretStore;
 use crate::graph::Environment;
 use crate::node::notice::NO_NEWLINE;

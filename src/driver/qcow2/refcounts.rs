@@ -2,7 +2,6 @@
 
 use super::metadata::{FreeReason, Metadata};
 use super::tables::TableKind;
-use crate::base::error::Kind;
 use crate::base::error::errno;
 use crate::base::{Error, HostOffset, Result};
 use crate::format::qcow2::lookup::Hex;
@@ -100,7 +99,7 @@ impl Metadata {
     ) -> Result<()> {
         self.file.debug_event(DebugEvent::ClusterFree);
         match self.lower_refcounts(first, count, reason) {
-            Err(error) if error.kind() == Kind::Io && !self.dead => {
+            Err(error) if !self.dead => {
                 // Nothing refers to the clusters any more: what can't be counted leaks, and harms nobody.
                 self.notices
                     .say(&format!("qcow2_free_clusters failed: {error}"));
@@ -122,8 +121,8 @@ impl Metadata {
         match self.change_refcounts(first, count, Change::Lower(reason)) {
             Ok(()) => Ok(()),
             Err(Refusal::Failed(error)) => Err(error),
-            // Lowering makes no block.
-            Err(Refusal::TryAgain) => Err(Error::eio()),
+            // A block was made; what it counts was free already.
+            Err(Refusal::TryAgain) => Err(Error::bare(errno::EAGAIN)),
         }
     }
 
@@ -159,10 +158,8 @@ impl Metadata {
         self.file.debug_event(DebugEvent::RefblockAlloc);
         let block = match self.refcount_block_of(span.first) {
             Ok(Some(block)) => block,
-            Ok(None) if change == Change::Raise => {
-                return (0, Err(self.make_refcount_block(span.first)));
-            }
-            Ok(None) => return (0, Err(Error::bare(errno::EAGAIN).into())),
+            // For a lowered count too, as in the real tool.
+            Ok(None) => return (0, Err(self.make_refcount_block(span.first))),
             Err(error) => return (0, Err(error.into())),
         };
         self.file.debug_event(DebugEvent::RefblockLoad);

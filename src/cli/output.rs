@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
@@ -16,7 +16,7 @@ use crate::node::Notices;
 const CAPACITY: usize = 4096;
 
 /// Where the bytes go in the end.
-pub(super) trait Sink {
+pub(in crate::cli) trait Sink {
     /// Writes all of it; a reader that went away ends the output, not the work.
     fn put(&mut self, bytes: &[u8]);
 }
@@ -30,7 +30,7 @@ impl Sink for Option<File> {
 }
 
 /// Buffered standard output.
-pub(super) struct Output<W: Sink> {
+pub(in crate::cli) struct Output<W: Sink> {
     sink: W,
     buffer: Vec<u8>,
     each_line: bool,
@@ -38,11 +38,26 @@ pub(super) struct Output<W: Sink> {
     said: Arc<Mutex<String>>,
 }
 
+/// The one that `qemu-img` prints to; its jobs report from several threads.
+static STANDARD: LazyLock<Mutex<Stdout>> = LazyLock::new(|| Mutex::new(Stdout::standard()));
+
+/// Prints to the process's standard output.
+pub(in crate::cli) fn print(text: &str) {
+    STANDARD.lock().print(text);
+}
+
+/// Prints, and nothing stays in the buffer.
+pub(in crate::cli) fn print_now(text: &str) {
+    let mut output = STANDARD.lock();
+    output.print(text);
+    output.flush();
+}
+
 /// The process's own.
-pub(super) type Stdout = Output<Option<File>>;
+pub(in crate::cli) type Stdout = Output<Option<File>>;
 
 impl Stdout {
-    pub(super) fn standard() -> Self {
+    pub(in crate::cli) fn standard() -> Self {
         let stdout = std::io::stdout();
         let each_line = stdout.is_terminal();
         // Not std's own handle, which has a buffer with rules of its own.
@@ -52,7 +67,7 @@ impl Stdout {
 }
 
 impl<W: Sink> Output<W> {
-    pub(super) fn new(sink: W, each_line: bool) -> Self {
+    pub(in crate::cli) fn new(sink: W, each_line: bool) -> Self {
         Self {
             sink,
             buffer: Vec::new(),
@@ -62,7 +77,7 @@ impl<W: Sink> Output<W> {
     }
 
     /// Lines that any thread says; they appear before whatever is printed next.
-    pub(super) fn notices(&self) -> Notices {
+    pub(in crate::cli) fn notices(&self) -> Notices {
         let said = Arc::clone(&self.said);
         Notices::to(move |line| {
             let mut said = said.lock();
@@ -72,7 +87,7 @@ impl<W: Sink> Output<W> {
     }
 
     /// Writes everything.
-    pub(super) fn flush(&mut self) {
+    pub(in crate::cli) fn flush(&mut self) {
         self.print("");
         self.write_buffer();
     }
@@ -85,7 +100,7 @@ impl<W: Sink> Output<W> {
         }
     }
 
-    pub(super) fn print(&mut self, text: &str) {
+    pub(in crate::cli) fn print(&mut self, text: &str) {
         let said = std::mem::take(&mut *self.said.lock());
         if !said.is_empty() {
             self.add(&said);
@@ -114,7 +129,7 @@ impl<W: Sink> Output<W> {
         }
     }
 
-    pub(super) fn line(&mut self, text: &str) {
+    pub(in crate::cli) fn line(&mut self, text: &str) {
         self.print(text);
         self.print("\n");
     }
