@@ -8,6 +8,13 @@ use std::sync::Arc;
 /// Ends a notice that has no newline behind it.
 pub const NO_NEWLINE: char = '\0';
 
+/// Whether the real tools put their name in front of such a line; of the others a driver speaks itself.
+pub fn carries_program_name(line: &str) -> bool {
+    ["warning: ", "Failed to flush ", "Could not resize file: "]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
 type Sink = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Where notices go; by default nowhere.

@@ -11,6 +11,7 @@ use crate::base::Error;
 use crate::base::error::errno;
 use crate::cli::json;
 use crate::graph::{CacheMode, OpenFlags};
+use crate::node::notice::carries_program_name;
 use crate::node::{CheckReport, Repair, SharedNode};
 
 const CHOICES: &[Choice] = &[
@@ -123,7 +124,13 @@ fn check_once(
     repair: Repair,
 ) -> Result<CheckReport, Failure> {
     let report = node
-        .check(repair, &mut |line| eprintln!("{line}"))
+        .check(repair, &mut |line| {
+            if carries_program_name(line) {
+                session.say(line);
+            } else {
+                eprintln!("{line}");
+            }
+        })
         .map_err(|error| failed(session, &error))?;
     if report.check_errors > 0 {
         session.say("Check failed");

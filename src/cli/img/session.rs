@@ -11,7 +11,7 @@ use crate::cli::output;
 use crate::crypto::secret::SecretStore;
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
-use crate::node::notice::NO_NEWLINE;
+use crate::node::notice::{NO_NEWLINE, carries_program_name};
 use crate::node::{Notices, SharedNode};
 
 /// One run of the tool.
@@ -98,7 +98,7 @@ impl Session {
                     Some(line) => (line, ""),
                     None => (line, "\n"),
                 };
-                if line.starts_with("warning: ") || line.starts_with("Failed to flush ") {
+                if carries_program_name(line) {
                     eprint!("{program}: {line}{end}");
                 } else {
                     eprint!("{line}{end}");

@@ -11,7 +11,7 @@ use crate::base::{Error, Result};
 use crate::cli::output::Stdout;
 use crate::crypto::secret::SecretStore;
 use crate::graph::Environment;
-use crate::node::notice::NO_NEWLINE;
+use crate::node::notice::{NO_NEWLINE, carries_program_name};
 use crate::node::{Node, Notices, SharedNode};
 
 /// Everything that commands share.
@@ -39,7 +39,7 @@ impl Session {
                 Some(line) => (line, ""),
                 None => (line, "\n"),
             };
-            if line.starts_with("warning: ") || line.starts_with("Failed to flush ") {
+            if carries_program_name(line) {
                 eprint!("{name}: {line}{end}");
             } else {
                 eprint!("{line}{end}");

@@ -18,7 +18,7 @@ use crate::format::qcow2::check::counts::SEGMENT;
 use crate::format::qcow2::check::{Finding, FrozenCounts, ReferenceCounts};
 use crate::format::qcow2::snapshot_table::Snapshot;
 use crate::format::qcow2::{HostCluster, refcount};
-use crate::node::{CheckReport, Repair};
+use crate::node::{CheckReport, Preallocation, Repair};
 
 /// Bytes of a snapshot table entry at least.
 const SNAPSHOT_MIN_BYTES: u64 = 40;
@@ -138,7 +138,7 @@ impl Metadata {
         lines: &mut Lines<'_>,
     ) -> Result<(ReferenceCounts, bool)> {
         let geometry = self.geometry;
-        let counts = ReferenceCounts::new(geometry, self.file.length()?)?;
+        let mut counts = ReferenceCounts::new(geometry, self.file.length()?)?;
         let cluster_size = geometry.cluster_size();
         counts.add_region(0, cluster_size, 1, &mut |f, n| lines.corruption(&f, n));
         let l1_offset = self.header.l1_offset;
@@ -168,7 +168,7 @@ impl Metadata {
             counts.add_region(offset.bytes(), size, 1, &mut |f, n| lines.corruption(&f, n));
         }
         self.count_bitmaps(&counts, lines)?;
-        let hopeless = self.count_refcount_blocks(&counts, mending, lines);
+        let hopeless = self.count_refcount_blocks(&mut counts, mending, lines);
         self.mend_l2_tables(&to_mend)?;
         Ok((counts, hopeless))
     }
@@ -209,7 +209,7 @@ impl Metadata {
     /// Whether blocks are shared, misplaced or marked: then only new structures help.
     fn count_refcount_blocks(
         &self,
-        counts: &ReferenceCounts,
+        counts: &mut ReferenceCounts,
         mending: bool,
         lines: &mut Lines<'_>,
     ) -> bool {
@@ -226,11 +226,16 @@ impl Metadata {
                 hopeless = true;
             } else if cluster >= counts.clusters() {
                 let finding = Finding::RefcountBlockOutside { index };
-                if mending {
-                    lines.repaired(&finding);
-                    hopeless = true;
-                } else {
+                if !mending {
                     lines.corruption(&finding, 1);
+                    continue;
+                }
+                hopeless = true;
+                lines.repaired(&finding);
+                if let Err(error) = self.take_in_block(offset, counts) {
+                    let words = error.errno_text();
+                    lines.say(&format!("Could not resize file: {words}"));
+                    lines.say(&format!("ERROR could not resize image: {words}"));
                 }
             } else if entry != 0 {
                 counts.add_region(offset.bytes(), geometry.cluster_size(), 1, &mut |f, n| {
@@ -244,6 +249,20 @@ impl Metadata {
             }
         }
         hopeless
+    }
+
+    /// Makes the file long enough for a refcount block that lies behind its end, which then reads as zeros.
+    fn take_in_block(&self, block: HostOffset, counts: &mut ReferenceCounts) -> Result<()> {
+        let end = block.plus(self.geometry.cluster_size())?.bytes();
+        counts.extend(end)?;
+        self.file.resize(end, Preallocation::Off)?;
+        counts.add_region(
+            block.bytes(),
+            self.geometry.cluster_size(),
+            1,
+            &mut |_, _| {},
+        );
+        Ok(())
     }
 
     /// Reports each stored count that is not the counted one. Whether a cluster in use is counted as free: then

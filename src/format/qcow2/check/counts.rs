@@ -56,6 +56,21 @@ impl ReferenceCounts {
         })
     }
 
+    /// The file has grown to that many bytes.
+    pub fn extend(&mut self, file_bytes: u64) -> Result<()> {
+        let clusters = self.geometry.clusters_for(file_bytes);
+        if clusters > MAX_CLUSTERS {
+            return Err(Error::bare(errno::EFBIG));
+        }
+        self.file_bytes = self.file_bytes.max(file_bytes);
+        self.clusters.fetch_max(clusters, Ordering::Relaxed);
+        let segments = (clusters + 1).div_ceil(SEGMENT);
+        while (self.segments.len() as u64) < segments {
+            self.segments.push(Mutex::default());
+        }
+        Ok(())
+    }
+
     /// Clusters of the file, the last one perhaps not whole or behind its end.
     pub fn clusters(&self) -> u64 {
         self.clusters.load(Ordering::Relaxed)
