@@ -289,6 +289,29 @@ fn several_commands_in_a_row() {
 }
 
 #[test]
+fn a_request_at_a_breakpoint_holds_nothing_else_up() {
+    let Some(pair) = Pair::new() else { return };
+    let rows: [&[&str]; 6] = [
+        &["sleep 30"],
+        &["write 128k 64k"],
+        &["map", "alloc 0 64k"],
+        &["aio_write -q -P 2 0 4k", "write 256k 64k", "sleep 30"],
+        &["flush", "length", "discard 512k 64k"],
+        &["read 128k 64k", "write -z 192k 64k"],
+    ];
+    let cases = rows.map(|row| {
+        let mut commands = vec!["break write_aio A", "aio_write -P 1 0 64k", "wait_break A"];
+        commands.extend(row);
+        commands.extend(["resume A", "aio_flush", "read -v 4000 128"]);
+        let (mut arguments, input) = with_commands(&["-f", "qcow2"], &commands);
+        arguments.pop();
+        arguments.push("blkdebug::t.img".to_owned());
+        (arguments, input)
+    });
+    pair.compare("qcow2", cases);
+}
+
+#[test]
 fn lines_from_standard_input() {
     let Some(pair) = Pair::new() else { return };
     let inputs = [

@@ -146,6 +146,9 @@ pub trait Breakpoints: Send + Sync {
     /// Waits until a request has stopped under `tag`.
     fn wait(&self, tag: &str);
 
+    /// True while a request waits to be resumed.
+    fn holds_any(&self) -> bool;
+
     /// Where it is said that a request stops or goes on.
     fn report_to(&self, notices: Notices);
 }

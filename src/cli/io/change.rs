@@ -53,7 +53,7 @@ pub(super) fn flush(session: &mut Session, _: &[&str]) -> Outcome {
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a command")]
 pub(super) fn aio_flush(session: &mut Session, _: &[&str]) -> Outcome {
-    session.settle();
+    session.drain();
     Ok(())
 }
 

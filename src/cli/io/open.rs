@@ -152,7 +152,7 @@ impl Session {
 
     /// Waits for requests, then closes.
     pub(super) fn close_image(&mut self) {
-        self.settle();
+        self.drain();
         if let Some(image) = self.image.take() {
             // The real tool has nothing to say here either.
             let _ = image.node.close();
@@ -236,7 +236,7 @@ fn changes(session: &Session, words: &[&str]) -> Result<Changes, Complaint> {
 /// The image is closed and opened again with what changes; when that fails, as it was.
 pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
     let changes = changes(session, words)?;
-    session.settle();
+    session.drain();
     let Some(image) = session.image.take() else {
         return Err(Complaint::Said);
     };

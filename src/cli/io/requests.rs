@@ -4,8 +4,12 @@
 //! at the end. Of several that are ready, the one asked for last is printed first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+
+/// How long requests that don't stand at a breakpoint get to end while others do.
+const GRACE: Duration = Duration::from_millis(20);
 
 /// What is printed when a request is done.
 type Text = String;
@@ -55,11 +59,17 @@ impl Requests {
         done.into_iter().map(|(_, text)| text).collect()
     }
 
-    /// Waits for all, and gives the texts of those not printed yet.
-    pub(super) fn all(&mut self) -> Vec<Text> {
+    /// Waits for all but those that can't end while others stand at a breakpoint (`held` tells), and gives the
+    /// texts of those not printed yet.
+    pub(super) fn all(&mut self, held: impl Fn() -> bool) -> Vec<Text> {
         let mut state = self.shared.0.lock();
+        let mut done = state.done.len();
         while state.running > 0 {
-            self.shared.1.wait(&mut state);
+            let waited_in_vain = self.shared.1.wait_for(&mut state, GRACE).timed_out();
+            if waited_in_vain && state.done.len() == done && held() {
+                break;
+            }
+            done = state.done.len();
         }
         drop(state);
         self.finished()

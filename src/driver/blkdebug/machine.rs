@@ -188,6 +188,10 @@ impl Breakpoints for Machine {
         }
     }
 
+    fn holds_any(&self) -> bool {
+        !self.state.lock().stopped.is_empty()
+    }
+
     fn report_to(&self, notices: Notices) {
         self.state.lock().notices = notices;
     }
