@@ -1,6 +1,6 @@
 //! What lies where in an image and its backing chain, merged into runs as long as they can be.
 
-use crate::base::{GuestOffset, Result};
+use crate::base::{GuestOffset, HostOffset, Result};
 use crate::node::SharedNode;
 use crate::node::extent::{ChainExtent, extent_above};
 
@@ -38,20 +38,23 @@ pub struct Place {
     pub filename: String,
 }
 
+/// A place in the file that a node keeps its content in.
+fn place_in(host: HostOffset, node: &SharedNode) -> Option<Place> {
+    let file = node.data_file().or_else(|| node.file())?;
+    Some(Place {
+        offset: host.bytes(),
+        filename: file.filename(),
+    })
+}
+
 impl Run {
     fn new(start: u64, found: &ChainExtent) -> Result<Self> {
         let extent = found.extent;
         // Past the end of a short backing file it is the layer above that leaves the range empty.
         let past_end = found.depth > 0 && start >= found.node.length()?;
-        let place = match (
-            extent.host,
-            found.node.data_file().or_else(|| found.node.file()),
-        ) {
-            (Some(host), Some(file)) => Some(Place {
-                offset: host.bytes(),
-                filename: file.filename(),
-            }),
-            _ => None,
+        let place = match &found.kept {
+            Some((host, node)) => place_in(*host, node),
+            None => extent.host.and_then(|host| place_in(host, &found.node)),
         };
         Ok(Self {
             start,

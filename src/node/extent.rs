@@ -33,6 +33,8 @@ pub struct ChainExtent {
     pub depth: usize,
     /// The node that answers.
     pub node: SharedNode,
+    /// Past the end of a shorter backing node: where the layer above it keeps a place for the range, if it does.
+    pub kept: Option<(HostOffset, SharedNode)>,
 }
 
 impl std::fmt::Debug for dyn Node {
@@ -53,6 +55,7 @@ pub fn extent_above(
     let mut node = SharedNode::clone(top);
     let mut depth = 0;
     let mut remaining = length;
+    let mut kept = None;
     loop {
         let end = node.length()?;
         let available = end.saturating_sub(offset.bytes());
@@ -67,6 +70,7 @@ pub fn extent_above(
                 extent,
                 depth,
                 node,
+                kept,
             });
         }
         let mut extent = node.extent(offset, remaining.min(available))?;
@@ -75,11 +79,13 @@ pub fn extent_above(
                 extent,
                 depth,
                 node,
+                kept: None,
             });
         }
         remaining = extent.length;
         match node.backing() {
             Some(next) if !base.is_some_and(|base| SharedNode::ptr_eq(base, &next)) => {
+                kept = extent.host.map(|host| (host, node));
                 node = next;
                 depth += 1;
             }
@@ -88,6 +94,7 @@ pub fn extent_above(
                     extent,
                     depth,
                     node,
+                    kept: None,
                 });
             }
             None => {
@@ -96,6 +103,7 @@ pub fn extent_above(
                     extent,
                     depth,
                     node,
+                    kept: None,
                 });
             }
         }

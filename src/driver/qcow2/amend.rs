@@ -12,12 +12,13 @@ use phases::Phases;
 
 use super::image::Qcow2;
 use super::metadata::Metadata;
+use super::preallocate::Growth;
 use crate::base::{Error, Result};
 use crate::format::qcow2::header::{
     AutoclearFeatures, CompatibleFeatures, CompressionType, IncompatibleFeatures, V3_HEADER_BYTES,
 };
 use crate::format::qcow2::snapshot_table::Snapshot;
-use crate::node::{AmendRequest, Preallocation};
+use crate::node::AmendRequest;
 
 /// What a request comes to, once its values have been looked at.
 struct Plan {
@@ -55,7 +56,8 @@ impl Qcow2 {
             if i64::try_from(size).is_err() {
                 return Err(Error::caller("Image size cannot be negative"));
             }
-            self.resize_locked(&mut metadata, &mut bitmaps, size, Preallocation::Off)?;
+            let growth = Growth::without_preallocation(metadata.size, size);
+            self.resize_locked(&mut metadata, &mut bitmaps, size, &growth)?;
         }
         drop(metadata);
         drop(bitmaps);

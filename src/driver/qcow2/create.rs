@@ -305,10 +305,6 @@ impl Qcow2CreateOptions {
                  (use version=v3 or greater)",
             ));
         }
-        // An image that can't be opened here afterwards is not made either.
-        if self.extended_l2 {
-            return Err(Error::unsupported("Extended L2 entries are not built yet"));
-        }
         Ok(())
     }
 
@@ -324,6 +320,7 @@ impl Qcow2CreateOptions {
         let zstd = self.compression_type == CompressionType::Zstd;
         incompatible.set(IncompatibleFeatures::COMPRESSION_TYPE, zstd);
         incompatible.set(IncompatibleFeatures::DATA_FILE, self.data_file.is_some());
+        incompatible.set(IncompatibleFeatures::EXTENDED_L2, self.extended_l2);
         let mut autoclear = AutoclearFeatures::empty();
         autoclear.set(AutoclearFeatures::DATA_FILE_RAW, self.data_file_raw);
         compatible.set(CompatibleFeatures::LAZY_REFCOUNTS, self.lazy_refcounts);

@@ -3,7 +3,7 @@
 use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
 use crate::base::{Error, GuestOffset, Result};
-use crate::format::qcow2::{Cluster, L2Entry, l2_entry};
+use crate::format::qcow2::{Cluster, Geometry, L2Entry, l2_entry};
 
 /// Whole clusters of a guest range.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ impl Metadata {
         let keep = self.discard_no_unref;
         self.for_each_table(range, |metadata, first, count| {
             metadata.replace_entries(first, count, reason, |old| {
-                discarded(old, old.cluster(&geometry), version, backed, keep)
+                discarded(&geometry, old, version, backed, keep)
             })
         })
     }
@@ -104,7 +104,8 @@ impl Metadata {
         let index = self.geometry.l2_index(first);
         let bytes = self.l2_tables.peek(table).ok_or_else(Error::eio)?;
         let changes = |step: usize| {
-            l2_entry::read(bytes, index + step).is_some_and(|old| replacement(old) != old)
+            l2_entry::read(&self.geometry, bytes, index + step)
+                .is_some_and(|old| replacement(old) != old)
         };
         if !(0..count).any(changes) {
             return Ok(());
@@ -122,12 +123,12 @@ impl Metadata {
 }
 
 /// What a discard makes of an entry.
-fn discarded(old: L2Entry, cluster: Cluster, version: u32, backed: bool, keep: bool) -> L2Entry {
-    match (version, cluster) {
+fn discarded(geometry: &Geometry, old: L2Entry, version: u32, backed: bool, keep: bool) -> L2Entry {
+    match (version, old.cluster(geometry)) {
         (2, _) if backed => old,
         (2, _) => L2Entry::EMPTY,
         (_, Cluster::Unallocated) if !backed => old,
-        (_, Cluster::Normal(_) | Cluster::ZeroAllocated(_)) if keep => old.with_zero(),
-        _ => L2Entry::ZERO_PLAIN,
+        (_, Cluster::Normal(_) | Cluster::ZeroAllocated(_)) if keep => old.with_zero(geometry),
+        _ => L2Entry::zero_plain(geometry),
     }
 }

@@ -21,7 +21,10 @@ impl Qcow2 {
             ..Extent::default()
         };
         Ok(match run.mapping {
-            Mapping::Unallocated => found,
+            Mapping::Unallocated(host) => Extent {
+                host: host.filter(|_| self.encryption_method.is_none()),
+                ..found
+            },
             Mapping::Zero(host) => Extent {
                 zero: true,
                 allocated: true,

@@ -87,8 +87,8 @@ impl Metadata {
         let range = index * entry_bytes..(index + count) * entry_bytes;
         let bytes = self.l2_tables.change(table, range).ok_or_else(Error::eio)?;
         for step in 0..count {
-            let old = l2_entry::read(bytes, index + step).ok_or_else(Error::eio)?;
-            l2_entry::write(bytes, index + step, replace(step, old));
+            let old = l2_entry::read(&self.geometry, bytes, index + step).ok_or_else(Error::eio)?;
+            l2_entry::write(&self.geometry, bytes, index + step, replace(step, old));
         }
         Ok(())
     }
@@ -140,6 +140,18 @@ impl Metadata {
             }
             queue_run(&mut self.data_discards, host, self.geometry.cluster_size());
         }
+    }
+
+    /// What waits to be punched out of the data file is punched before something is written to the same place.
+    pub(super) fn finish_data_discards(&mut self, host: HostOffset, length: u64) -> Result<()> {
+        let end = host.saturating_plus(length);
+        let overlaps = |(start, bytes): &(HostOffset, u64)| {
+            *start < end && start.saturating_plus(*bytes) > host
+        };
+        if self.data_discards.iter().any(overlaps) {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Gives back what an entry that was replaced referred to.

@@ -196,7 +196,7 @@ impl Metadata {
         self.load(TableKind::L2, table)?;
         self.l2_tables
             .peek(table)
-            .and_then(|bytes| l2_entry::read(bytes, index))
+            .and_then(|bytes| l2_entry::read(&self.geometry, bytes, index))
             .ok_or_else(Error::eio)
     }
 

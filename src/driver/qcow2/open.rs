@@ -45,14 +45,11 @@ impl Qcow2 {
         header.validate_features(&first_cluster)?;
         refuse_corrupt(&header, options)?;
         header.validate_units()?;
-        refuse_what_is_not_built(&header)?;
         header.validate_tables(Tolerance {
             check: options.check,
         })?;
         header.validate_l1_length()?;
-        let geometry = Geometry::new(header.cluster_bits, header.refcount_order, false)
-            .ok_or_else(|| Error::invalid("Image is not in qcow2 format"))?
-            .with_external_data(has_data_file(&header));
+        let geometry = geometry_of(&header)?;
         let l1 = read_table(&file, header.l1_offset, u64::from(header.l1_entries))
             .map_err(|error| error.prefixed("Could not read L1 table: "))?
             .into_iter()
@@ -183,16 +180,13 @@ fn refuse_corrupt(header: &Header, options: &Qcow2OpenOptions) -> Result<()> {
     Ok(())
 }
 
-fn refuse_what_is_not_built(header: &Header) -> Result<()> {
-    if header
+fn geometry_of(header: &Header) -> Result<Geometry> {
+    let extended_l2 = header
         .incompatible
-        .contains(IncompatibleFeatures::EXTENDED_L2)
-    {
-        return Err(Error::unsupported(
-            "qcow2: extended L2 entries are not supported yet",
-        ));
-    }
-    Ok(())
+        .contains(IncompatibleFeatures::EXTENDED_L2);
+    Geometry::new(header.cluster_bits, header.refcount_order, extended_l2)
+        .map(|geometry| geometry.with_external_data(has_data_file(header)))
+        .ok_or_else(|| Error::invalid("Image is not in qcow2 format"))
 }
 
 fn has_data_file(header: &Header) -> bool {

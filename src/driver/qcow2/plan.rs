@@ -1,11 +1,13 @@
 //! A write is prepared, its data is written, then its mapping is committed.
 
+use std::ops::Range;
+
 use super::metadata::{FreeReason, Metadata};
 use super::overlap::Area;
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
-use crate::format::qcow2::lookup::Hex;
-use crate::format::qcow2::{Cluster, Geometry, L2Entry, l2_entry};
+use crate::format::qcow2::lookup::{Corruption, Hex};
+use crate::format::qcow2::{Cluster, Geometry, L2Entry, Subcluster, l2_entry};
 
 /// Where a run of guest bytes goes.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +31,64 @@ pub(super) struct MappingChange {
     pub(super) host: HostOffset,
     /// Number of clusters.
     pub(super) clusters: u64,
-    /// The clusters were allocated by this plan (otherwise a zero cluster's own place is used).
+    /// The clusters were allocated by this plan (otherwise a cluster's own place is used).
     pub(super) allocated: bool,
-    /// What the first cluster's other bytes read as.
+    /// What of the clusters is written: the request, and around it what would lose its content.
+    pub(super) covered: Covered,
+    /// What is covered holds data from now on: not so when clusters are only reserved.
+    pub(super) holds_data: bool,
+    /// What the covered bytes before the request read as.
     pub(super) head: Surroundings,
-    /// What the last cluster's other bytes read as.
+    /// What the covered bytes behind the request read as.
     pub(super) tail: Surroundings,
+}
+
+/// A guest range that a change writes; it begins in the change's first cluster and ends in its last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Covered {
+    pub(super) from: GuestOffset,
+    pub(super) to: GuestOffset,
+}
+
+impl MappingChange {
+    /// Where the covered bytes go.
+    pub(super) const fn covered_host(&self) -> HostOffset {
+        self.host
+            .saturating_plus(self.covered.from.distance_from(self.first))
+    }
+
+    /// The covered subclusters of the cluster that is `step` clusters behind the first.
+    fn subclusters(&self, geometry: &Geometry, step: u64) -> Range<u32> {
+        let start = self.covered.from.distance_from(self.first);
+        let end = self.covered.to.distance_from(self.first);
+        touched(geometry, start, end, step)
+    }
+
+    /// The entry of that cluster once the change is made.
+    fn entry(&self, geometry: &Geometry, step: u64, old: L2Entry) -> L2Entry {
+        let host = self.host.saturating_plus(step * geometry.cluster_size());
+        let new = L2Entry::data(host);
+        if !geometry.extended_l2() {
+            return new;
+        }
+        let bits = old.subclusters();
+        if self.holds_data {
+            new.with_subclusters(bits.with_data(&self.subclusters(geometry, step)))
+        } else {
+            new.with_subclusters(bits)
+        }
+    }
+}
+
+/// The subclusters that bytes from `start` to `end` touch in the cluster that is `step` clusters behind the first:
+/// the bytes are counted from there.
+fn touched(geometry: &Geometry, start: u64, end: u64, step: u64) -> Range<u32> {
+    let cluster_size = geometry.cluster_size();
+    let base = step * cluster_size;
+    let inside = |byte: u64| byte.saturating_sub(base).min(cluster_size);
+    let index = |units: u64| u32::try_from(units).unwrap_or(u32::MAX);
+    let unit = geometry.subcluster_size();
+    index(inside(start) / unit)..index(inside(end).div_ceil(unit))
 }
 
 /// What the bytes around a partial write read as.
@@ -58,12 +112,12 @@ impl WritePlan {
 
 impl Surroundings {
     /// A zero cluster before version 3 is a corruption that reading it reports (errata 50).
-    const fn of(cluster: Cluster, version: u32) -> Self {
-        match cluster {
-            Cluster::ZeroPlain | Cluster::ZeroAllocated(_) if version < 3 => Self::Stored,
-            Cluster::Unallocated => Self::Backing,
-            Cluster::ZeroPlain | Cluster::ZeroAllocated(_) => Self::Zero,
-            Cluster::Normal(_) | Cluster::Compressed(_) => Self::Stored,
+    const fn of(kind: Subcluster, version: u32) -> Self {
+        match kind {
+            Subcluster::Zero(_) if version < 3 => Self::Stored,
+            Subcluster::Unallocated(_) => Self::Backing,
+            Subcluster::Zero(_) => Self::Zero,
+            Subcluster::Data(_) | Subcluster::Compressed(_) | Subcluster::Invalid => Self::Stored,
         }
     }
 }
@@ -71,15 +125,17 @@ impl Surroundings {
 /// How a cluster takes a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
+    /// All of it is data.
     InPlace(HostOffset),
-    /// A zero cluster whose own place is used.
+    /// Its own place is used, but not all that is there is data yet.
     Revive(HostOffset),
     New,
 }
 
 impl Way {
-    fn of(cluster: Cluster, entry: L2Entry) -> Self {
-        match cluster {
+    fn of(geometry: &Geometry, entry: L2Entry) -> Self {
+        match entry.cluster(geometry) {
+            Cluster::Normal(host) if entry.copied() && geometry.extended_l2() => Self::Revive(host),
             Cluster::Normal(host) if entry.copied() => Self::InPlace(host),
             Cluster::ZeroAllocated(host) if entry.copied() => Self::Revive(host),
             _ => Self::New,
@@ -97,39 +153,105 @@ impl Way {
             _ => false,
         }
     }
+
+    /// Where, in the first cluster, writing has to begin for a request that begins at `in_cluster`; and what lies
+    /// between.
+    fn head(self, geometry: &Geometry, entry: L2Entry, in_cluster: u64) -> (u64, Subcluster) {
+        let unit = geometry.subcluster_size();
+        let index = touched(geometry, in_cluster, in_cluster + 1, 0).start;
+        let (kind, _) = entry.subclusters_from(geometry, index);
+        let start = u64::from(index) * unit;
+        match (self, kind) {
+            (Self::InPlace(_) | Self::Revive(_), Subcluster::Data(_)) => (in_cluster, kind),
+            (Self::New, Subcluster::Compressed(_)) => (0, kind),
+            (Self::New, _) => match (entry.subclusters().data_span(), kind.host()) {
+                (Some(span), Some(host)) if span.start < index => {
+                    (u64::from(span.start) * unit, Subcluster::Data(host))
+                }
+                _ => (start, kind),
+            },
+            _ => (start, kind),
+        }
+    }
+
+    /// Where, in the last cluster, writing has to end for a request that ends at `in_cluster`.
+    fn tail(self, geometry: &Geometry, entry: L2Entry, in_cluster: u64) -> (u64, Subcluster) {
+        let unit = geometry.subcluster_size();
+        let last = in_cluster.saturating_sub(1);
+        let index = touched(geometry, last, in_cluster, 0).start;
+        let (kind, _) = entry.subclusters_from(geometry, index);
+        let end = u64::from(index + 1) * unit;
+        match (self, kind) {
+            (Self::InPlace(_) | Self::Revive(_), Subcluster::Data(_)) => (in_cluster, kind),
+            (Self::New, Subcluster::Compressed(_)) => (geometry.cluster_size(), kind),
+            (Self::New, _) => match (entry.subclusters().data_span(), kind.host()) {
+                (Some(span), Some(host)) if span.end > index + 1 => {
+                    (u64::from(span.end) * unit, Subcluster::Data(host))
+                }
+                _ => (end, kind),
+            },
+            _ => (end, kind),
+        }
+    }
 }
 
 /// A run of clusters that go the same way.
 struct Scan {
     way: Way,
-    first_cluster: Cluster,
-    last_cluster: Cluster,
+    first: L2Entry,
+    last: L2Entry,
     clusters: u64,
+    /// All subclusters that the request touches hold data.
+    all_data: bool,
 }
 
-/// The longest run from `index` on, at most `limit` clusters; `None` past the table's end.
-fn scan_run(geometry: &Geometry, table: &[u8], index: usize, limit: u64) -> Option<Scan> {
-    let entry = l2_entry::read(table, index)?;
-    let first_cluster = entry.cluster(geometry);
-    let way = Way::of(first_cluster, entry);
-    let mut last_cluster = first_cluster;
-    let mut clusters = 1;
-    while clusters < limit {
-        let at = index.checked_add(usize::try_from(clusters).ok()?)?;
-        let entry = l2_entry::read(table, at)?;
-        let cluster = entry.cluster(geometry);
-        if !way.continues(Way::of(cluster, entry), clusters << geometry.cluster_bits()) {
+/// What a write asks for, counted from the start of its first cluster.
+#[derive(Clone, Copy)]
+struct Request {
+    start: u64,
+    end: u64,
+}
+
+/// The longest run from `index` on, at most `limit` clusters; `None` past the table's end, or where subclusters
+/// contradict each other.
+fn scan_run(
+    geometry: &Geometry,
+    table: &[u8],
+    index: usize,
+    limit: u64,
+    request: Request,
+) -> Option<Scan> {
+    let entry_at = |step: u64| {
+        let entry = l2_entry::read(geometry, table, index + usize::try_from(step).ok()?)?;
+        let valid = entry.subclusters_from(geometry, 0).0 != Subcluster::Invalid;
+        valid.then_some(entry)
+    };
+    let holds_data = |entry: L2Entry, step: u64| {
+        let subclusters = touched(geometry, request.start, request.end, step);
+        entry.subclusters().all_data(&subclusters)
+    };
+    let first = entry_at(0)?;
+    let way = Way::of(geometry, first);
+    let mut scan = Scan {
+        way,
+        first,
+        last: first,
+        clusters: 1,
+        all_data: holds_data(first, 0),
+    };
+    while scan.clusters < limit {
+        let Some(entry) = entry_at(scan.clusters) else {
+            break;
+        };
+        let distance = scan.clusters << geometry.cluster_bits();
+        if !way.continues(Way::of(geometry, entry), distance) {
             break;
         }
-        last_cluster = cluster;
-        clusters += 1;
+        scan.all_data &= holds_data(entry, scan.clusters);
+        scan.last = entry;
+        scan.clusters += 1;
     }
-    Some(Scan {
-        way,
-        first_cluster,
-        last_cluster,
-        clusters,
-    })
+    Some(scan)
 }
 
 impl Metadata {
@@ -149,57 +271,93 @@ impl Metadata {
         let in_cluster = geometry.in_cluster(offset);
         let wanted = (in_cluster + length).div_ceil(cluster_size);
         let limit = wanted.min(geometry.l2_entries() - index as u64);
-        let scan = |metadata: &Self, limit: u64| {
-            let table = metadata.l2_tables.peek(table).ok_or_else(Error::eio)?;
-            scan_run(&geometry, table, index, limit).ok_or_else(Error::eio)
+        let request = Request {
+            start: in_cluster,
+            end: in_cluster + length,
         };
-        let Scan {
-            way,
-            first_cluster,
-            mut last_cluster,
-            mut clusters,
-        } = scan(self, limit)?;
+        let scan = |metadata: &mut Self, limit: u64| {
+            // Allocation may have pushed the table out.
+            metadata.load(TableKind::L2, table)?;
+            let bytes = metadata.l2_tables.peek(table).ok_or_else(Error::eio)?;
+            match scan_run(&geometry, bytes, index, limit, request) {
+                Some(scan) => Ok(scan),
+                None => Err(metadata.corrupt(&Corruption::ContradictorySubclusters {
+                    l2_table: table.bytes(),
+                    l2_index: index,
+                    writing: true,
+                })),
+            }
+        };
+        let mut run = scan(self, limit)?;
         let first = offset.align_down(cluster_size);
-        let (host, allocated) = match way {
-            Way::InPlace(host) => {
-                self.require_aligned("Data cluster", host, first)?;
+        let (host, allocated) = match run.way {
+            Way::Revive(host) if !geometry.extended_l2() => {
+                self.require_aligned("Preallocated zero cluster", host, offset)?;
                 (host, false)
             }
-            Way::Revive(host) => {
-                self.require_aligned("Preallocated zero cluster", host, first)?;
+            Way::InPlace(host) | Way::Revive(host) => {
+                self.require_aligned("Data cluster", host, offset)?;
                 (host, false)
             }
             // A data file has one place for each cluster.
             Way::New if geometry.external_data() => (HostOffset::new(first.bytes()), true),
             Way::New => {
-                let (host, found) = self.allocate_data(clusters, previous)?;
-                if found < clusters {
-                    // Loaded again: allocation may have pushed the table out.
-                    self.load(TableKind::L2, table)?;
-                    last_cluster = scan(self, found)?.last_cluster;
+                let (host, found) = self.allocate_data(run.clusters, previous)?;
+                if found < run.clusters {
+                    run = scan(self, found)?;
                 }
-                clusters = found;
                 (host, true)
             }
         };
-        if !geometry.external_data() {
-            self.guard_write(host, clusters * cluster_size, Area::Data)?;
+        let clusters = run.clusters;
+        let bytes = clusters * cluster_size;
+        if geometry.external_data() {
+            self.finish_data_discards(host, bytes)?;
+        } else {
+            self.guard_write(host, bytes, Area::Data)?;
         }
         let length = length.min(clusters * cluster_size - in_cluster);
-        let change = (!matches!(way, Way::InPlace(_))).then_some(MappingChange {
-            first,
-            host,
-            clusters,
-            allocated,
-            head: Surroundings::of(first_cluster, self.header.version),
-            tail: Surroundings::of(last_cluster, self.header.version),
-        });
+        let in_place =
+            matches!(run.way, Way::InPlace(_)) || (!matches!(run.way, Way::New) && run.all_data);
+        let change =
+            (!in_place).then(|| self.mapping_change(&run, offset, length, (host, allocated)));
         Ok(WritePlan {
             guest: offset,
             host: host.plus(in_cluster)?,
             length,
             change,
         })
+    }
+
+    /// What a run of clusters becomes once its data is written.
+    fn mapping_change(
+        &self,
+        run: &Scan,
+        offset: GuestOffset,
+        length: u64,
+        (host, allocated): (HostOffset, bool),
+    ) -> MappingChange {
+        let geometry = &self.geometry;
+        let version = self.header.version;
+        let first = offset.align_down(geometry.cluster_size());
+        let start = geometry.in_cluster(offset);
+        let before_last = (run.clusters - 1) * geometry.cluster_size();
+        let (from, head) = run.way.head(geometry, run.first, start);
+        let end = (start + length).saturating_sub(before_last);
+        let (to, tail) = run.way.tail(geometry, run.last, end);
+        MappingChange {
+            first,
+            host,
+            clusters: run.clusters,
+            allocated,
+            covered: Covered {
+                from: first.saturating_plus(from),
+                to: first.saturating_plus(before_last + to),
+            },
+            holds_data: true,
+            head: Surroundings::of(head, version),
+            tail: Surroundings::of(tail, version),
+        }
     }
 
     fn require_aligned(&mut self, what: &str, host: HostOffset, guest: GuestOffset) -> Result<()> {
@@ -257,17 +415,14 @@ impl Metadata {
         }
         let mut replaced = Vec::new();
         let changed = self.change_l2(table, index, count, |step, old| {
-            let host = change
-                .host
-                .saturating_plus(step as u64 * geometry.cluster_size());
-            if change.allocated
-                && !geometry.external_data()
-                && old.cluster(&geometry) != Cluster::Unallocated
-                && old != L2Entry::ZERO_PLAIN
-            {
+            let stored = !matches!(
+                old.cluster(&geometry),
+                Cluster::Unallocated | Cluster::ZeroPlain
+            );
+            if change.allocated && !geometry.external_data() && stored {
                 replaced.push(old);
             }
-            L2Entry::data(host)
+            change.entry(&geometry, step as u64, old)
         });
         if let Err(error) = changed {
             self.abandon_write(change);

@@ -1,91 +1,200 @@
 //! Reserving space for a new part of the disk (qcow2 §9, §14).
 
 use super::create::grow_data_file;
+use super::image::Qcow2;
 use super::metadata::Metadata;
-use super::plan::{MappingChange, Surroundings};
-use crate::base::error::errno;
-use crate::base::{Error, GuestOffset, HostOffset, Result};
-use crate::format::qcow2::HostCluster;
+use super::plan::{Covered, MappingChange, Surroundings};
+use super::write::Payload;
+use crate::base::{GuestOffset, HostOffset, Result};
+use crate::format::qcow2::Cluster;
 use crate::node::{Preallocation, ZeroFlags};
 
-impl Metadata {
-    /// Reserves space for the guest range from `old` to `new`, which holds nothing yet.
+/// How a disk grows.
+pub(super) struct Growth {
+    pub(super) old: u64,
+    pub(super) new: u64,
+    pub(super) how: Preallocation,
+    /// What the last cluster holds, when the old disk ends inside of one: reserving clusters may move it.
+    pub(super) kept: Vec<u8>,
+    /// A longer backing file must not show through.
+    pub(super) hides: bool,
+}
+
+impl Growth {
+    /// Nothing is reserved.
+    pub(super) const fn without_preallocation(old: u64, new: u64) -> Self {
+        Self {
+            old,
+            new,
+            how: Preallocation::Off,
+            kept: Vec::new(),
+            hides: false,
+        }
+    }
+}
+
+impl Qcow2 {
+    /// The content of the disk's last cluster when the disk ends inside of it and clusters are about to be reserved.
+    pub(super) fn last_cluster(&self, new: u64, how: Preallocation) -> Result<Vec<u8>> {
+        let end = GuestOffset::new(self.size());
+        let reserves = how != Preallocation::Off || self.raw_data;
+        let length = if new > self.size() && reserves {
+            self.geometry.in_cluster(end)
+        } else {
+            0
+        };
+        // Less than a cluster, 2 MiB.
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.read_held(end.align_down(self.geometry.cluster_size()), &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reserves space for the new part of the disk, which holds nothing yet.
     pub(super) fn preallocate_growth(
-        &mut self,
-        old: u64,
-        new: u64,
-        how: Preallocation,
+        &self,
+        metadata: &mut Metadata,
+        growth: &Growth,
     ) -> Result<()> {
-        if self.data_file.is_some() {
-            return self.grow_data_file(old, new, how);
-        }
-        match how {
-            Preallocation::Off => Ok(()),
-            Preallocation::Metadata => self.preallocate_metadata(old, new),
-            Preallocation::Falloc | Preallocation::Full => self.preallocate_data(old, new, how),
-        }
-    }
-
-    /// The data file holds the space; only the mapping is made here. A raw one is always mapped.
-    fn grow_data_file(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
-        let mapped = how != Preallocation::Off || self.has_raw_data();
-        if mapped {
-            let mut offset = GuestOffset::new(old);
-            while offset.bytes() < new {
-                let plan = self.prepare_write(offset, new - offset.bytes(), None)?;
-                if let Some(change) = &plan.change {
-                    self.commit_write(change, false)?;
-                }
-                offset = offset.plus(plan.length)?;
+        if self.geometry.external_data() {
+            let mapped = growth.how != Preallocation::Off || self.raw_data;
+            if mapped {
+                self.reserve_clusters(metadata, growth)?;
             }
+            return grow_data_file(&self.data, growth.new, &self.geometry, mapped, growth.how);
         }
-        match &self.data_file {
-            Some(data) => grow_data_file(data, new, &self.geometry, mapped, how),
-            None => Ok(()),
+        match growth.how {
+            Preallocation::Off => Ok(()),
+            Preallocation::Metadata => {
+                let end = self.reserve_clusters(metadata, growth)?;
+                if end > self.file.length()? {
+                    self.file.resize(end, Preallocation::Off)?;
+                }
+                Ok(())
+            }
+            Preallocation::Falloc | Preallocation::Full => self.reserve_run(metadata, growth),
         }
     }
 
-    /// Maps every cluster of a range that has none, without writing data.
-    fn preallocate_metadata(&mut self, old: u64, new: u64) -> Result<()> {
-        let cluster_size = self.geometry.cluster_size();
-        let mut offset = GuestOffset::new(old);
-        let mut file_end = self.file.length()?;
-        while offset.bytes() < new {
-            let plan = self.prepare_write(offset, new - offset.bytes(), None)?;
-            if let Some(change) = &plan.change {
-                self.commit_write(change, false)?;
-                let end = change.host.plus(change.clusters * cluster_size)?;
-                file_end = file_end.max(end.bytes());
+    /// Maps every cluster of the new part that has no place, without writing data; gives where the last one ends.
+    fn reserve_clusters(&self, metadata: &mut Metadata, growth: &Growth) -> Result<u64> {
+        let unit = self.geometry.subcluster_size();
+        let mut offset = GuestOffset::new(growth.old);
+        let mut file_end = 0;
+        while offset.bytes() < growth.new {
+            let left = growth.new - offset.bytes();
+            let plan = metadata.prepare_write(offset, left, None)?;
+            if let Some(change) = plan.change {
+                self.forget_stale_bytes(&change)?;
+                self.commit_reserved(metadata, change, growth)?;
+                let end = plan.host.plus(plan.length)?.bytes();
+                file_end = end.next_multiple_of(unit).max(file_end);
             }
             offset = offset.plus(plan.length)?;
         }
-        if file_end > self.file.length()? {
-            self.file.resize(file_end, Preallocation::Off)?;
+        Ok(file_end)
+    }
+
+    /// What freed clusters left in the file must not show once they are mapped; the real tool lets it. Subclusters
+    /// are not mapped yet, and nothing is free in a data file.
+    fn forget_stale_bytes(&self, change: &MappingChange) -> Result<()> {
+        let geometry = &self.geometry;
+        if !change.allocated || geometry.extended_l2() || geometry.external_data() {
+            return Ok(());
         }
-        Ok(())
+        let end = change
+            .host
+            .plus(change.clusters * geometry.cluster_size())?;
+        let stale = self.file.length()?.min(end.bytes());
+        let length = stale.saturating_sub(change.host.bytes());
+        if length == 0 {
+            return Ok(());
+        }
+        self.file
+            .write_zeroes(change.host, length, ZeroFlags::empty())
+    }
+
+    /// Maps reserved clusters. Their subclusters stay what they are, unless zeros have to hide a backing file; what the last cluster of the old disk holds comes
+    /// along when it gets a new place.
+    fn commit_reserved(
+        &self,
+        metadata: &mut Metadata,
+        change: MappingChange,
+        growth: &Growth,
+    ) -> Result<()> {
+        let geometry = &self.geometry;
+        let runs = matches!(growth.how, Preallocation::Falloc | Preallocation::Full);
+        let mut change = MappingChange {
+            holds_data: growth.hides && runs && !geometry.external_data(),
+            ..change
+        };
+        let old_end = GuestOffset::new(growth.old);
+        let moves = change.allocated || !geometry.extended_l2();
+        if change.first >= old_end || !moves {
+            return metadata.commit_write(&change, false);
+        }
+        let stored = self.keep_last_cluster(metadata, &mut change, growth);
+        if let Err(error) = stored {
+            metadata.abandon_write(&change);
+            return Err(error);
+        }
+        metadata.commit_write(&change, true)
+    }
+
+    /// Writes what the last cluster of the old disk holds to its new place, zeros behind it.
+    fn keep_last_cluster(
+        &self,
+        metadata: &mut Metadata,
+        change: &mut MappingChange,
+        growth: &Growth,
+    ) -> Result<()> {
+        let geometry = &self.geometry;
+        let table = metadata.writable_l2(change.first)?;
+        let entry = metadata.l2_entry(table, geometry.l2_index(change.first))?;
+        let mut bytes = growth.kept.clone();
+        let unit = geometry.subcluster_size();
+        bytes.resize(
+            bytes
+                .len()
+                .next_multiple_of(usize::try_from(unit).unwrap_or(1)),
+            0,
+        );
+        if geometry.extended_l2() && matches!(entry.cluster(geometry), Cluster::Compressed(_)) {
+            // The real tool gives the cluster no subclusters, and its content is lost.
+            change.holds_data = true;
+            change.covered = Covered {
+                from: change.first,
+                to: change.first.plus(bytes.len() as u64)?,
+            };
+        }
+        self.store(change.first, change.host, Payload::Scratch(&mut bytes))
     }
 
     /// One run of clusters behind the file's end, counted by a refcount area of its own in front of it.
-    fn preallocate_data(&mut self, old: u64, new: u64, how: Preallocation) -> Result<()> {
+    fn reserve_run(&self, metadata: &mut Metadata, growth: &Growth) -> Result<()> {
         let geometry = self.geometry;
         let cluster_size = geometry.cluster_size();
-        let first_guest = old.next_multiple_of(cluster_size);
-        let clusters = geometry.clusters_for(new.saturating_sub(first_guest));
+        let first_guest = GuestOffset::new(growth.old).align_down(cluster_size);
+        let clusters = geometry.clusters_for(growth.new.saturating_sub(first_guest.bytes()));
         if clusters == 0 {
             return Ok(());
         }
         let tables = clusters.div_ceil(geometry.l2_entries()) + 1;
-        let file_end = HostCluster::new(self.file.length()?.div_ceil(cluster_size));
-        self.flush()?;
-        let start = self.build_refcount_area(file_end, clusters + tables, true, None)?;
-        self.raise_refcounts(start, clusters)?;
+        metadata.flush()?;
+        let used_end = metadata.last_used_cluster()?.step(1);
+        let start = metadata.build_refcount_area(used_end, clusters + tables, true, None)?;
+        metadata.raise_refcounts(start, clusters)?;
         let host = geometry.host_offset(start);
-        self.reserve(host, clusters * cluster_size, how)?;
-        self.map_run(GuestOffset::new(first_guest), host, clusters)
+        metadata.reserve(host, clusters * cluster_size, growth.how)?;
+        self.map_run(metadata, (first_guest, host, clusters), growth)
     }
 
-    /// Maps guest clusters that hold nothing to a run that is counted already.
-    fn map_run(&mut self, first: GuestOffset, host: HostOffset, clusters: u64) -> Result<()> {
+    /// Maps guest clusters to a run that is counted already.
+    fn map_run(
+        &self,
+        metadata: &mut Metadata,
+        (first, host, clusters): (GuestOffset, HostOffset, u64),
+        growth: &Growth,
+    ) -> Result<()> {
         let geometry = self.geometry;
         let mut done = 0;
         while done < clusters {
@@ -97,27 +206,35 @@ impl Metadata {
                 host: host.plus(done * geometry.cluster_size())?,
                 clusters: count,
                 allocated: true,
+                covered: Covered {
+                    from: guest,
+                    to: guest.plus(count * geometry.cluster_size())?,
+                },
+                holds_data: false,
                 head: Surroundings::Zero,
                 tail: Surroundings::Zero,
             };
-            self.commit_write(&change, false)?;
+            self.commit_reserved(metadata, change, growth)?;
             done += count;
         }
         Ok(())
     }
+}
 
-    /// Reserves, or really writes, clusters of the file.
+impl Metadata {
+    /// Makes the file longer, so that it has these clusters, and reserves them or really writes them. What the file
+    /// has there already is what freed clusters left: it becomes zeros.
     fn reserve(&self, host: HostOffset, bytes: u64, how: Preallocation) -> Result<()> {
-        if how == Preallocation::Falloc {
-            return self.file.write_zeroes(host, bytes, ZeroFlags::empty());
+        let end = host.plus(bytes)?.bytes();
+        let length = self.file.length()?;
+        if length < host.bytes() {
+            self.file.resize(host.bytes(), Preallocation::Off)?;
+        } else {
+            let stale = length.min(end) - host.bytes();
+            self.file.write_zeroes(host, stale, ZeroFlags::empty())?;
         }
-        let zeros = vec![0; 1 << 20];
-        let mut done = 0;
-        while done < bytes {
-            let piece = (bytes - done).min(zeros.len() as u64);
-            let length = usize::try_from(piece).map_err(|_| Error::bare(errno::EFBIG))?;
-            self.file.write_at(host.plus(done)?, &zeros[..length])?;
-            done += piece;
+        if length < end {
+            self.file.resize(end, how)?;
         }
         Ok(())
     }

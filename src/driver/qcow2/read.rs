@@ -35,7 +35,7 @@ impl Qcow2 {
 
     fn read_run(&self, mapping: Mapping, offset: GuestOffset, piece: &mut [u8]) -> Result<()> {
         match mapping {
-            Mapping::Unallocated => self.read_backing(offset, piece),
+            Mapping::Unallocated(_) => self.read_backing(offset, piece),
             Mapping::Zero(_) => {
                 piece.fill(0);
                 Ok(())

@@ -6,6 +6,7 @@ use super::bitmaps::Bitmaps;
 use super::discard::ClusterRange;
 use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
+use super::preallocate::Growth;
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
@@ -20,28 +21,48 @@ impl Qcow2 {
         {
             let _own = self.ranges.own_all();
             let mut bitmaps = self.bitmaps.lock();
+            let growth = Growth {
+                old,
+                new: length,
+                how: preallocation,
+                kept: self.last_cluster(length, preallocation)?,
+                hides: self.backing_shows_behind(old)?,
+            };
             let mut metadata = self.metadata()?;
-            self.resize_locked(&mut metadata, &mut bitmaps, length, preallocation)?;
+            self.resize_locked(&mut metadata, &mut bitmaps, length, &growth)?;
         }
         match hidden_end.checked_sub(old) {
             None | Some(0) => Ok(()),
+            Some(hidden) if self.geometry.extended_l2() => {
+                self.zero_to_end(GuestOffset::new(old), hidden)
+            }
             Some(hidden) => {
                 self.write_zeroes_disk(GuestOffset::new(old), hidden, ZeroFlags::empty())
             }
         }
     }
 
+    /// A longer backing file would show in what the disk grows by.
+    fn backing_shows_behind(&self, old: u64) -> Result<bool> {
+        match self.backing_node() {
+            Some(backing) => Ok(backing.length()? > old),
+            None => Ok(false),
+        }
+    }
+
     /// What a longer backing file has behind the old end must not show through: up to where the disk is zeroed when
     /// it grows.
     fn end_to_hide(&self, old: u64, length: u64, preallocation: Preallocation) -> Result<u64> {
-        let Some(backing) = self.backing_node() else {
-            return Ok(old);
-        };
-        if length <= old || backing.length()? <= old {
+        if length <= old || !self.backing_shows_behind(old)? {
             return Ok(old);
         }
         match preallocation {
-            // The new clusters hold zeros of their own.
+            // The new clusters hold zeros of their own, and so does the rest of the last one.
+            Preallocation::Falloc | Preallocation::Full if self.geometry.extended_l2() => {
+                // A data file's clusters are only mapped, as their subclusters were.
+                let mapped_only = self.geometry.external_data();
+                Ok(if mapped_only { length } else { old })
+            }
             Preallocation::Falloc | Preallocation::Full => {
                 let end_of_cluster = old.next_multiple_of(self.geometry.cluster_size());
                 Ok(end_of_cluster.min(length))
@@ -61,20 +82,12 @@ impl Qcow2 {
         metadata: &mut Metadata,
         bitmaps: &mut Bitmaps,
         length: u64,
-        preallocation: Preallocation,
+        growth: &Growth,
     ) -> Result<()> {
-        if !length.is_multiple_of(512) {
-            return Err(Error::caller("The new size must be a multiple of 512"));
-        }
+        metadata.check_resize(bitmaps, length)?;
         let old = metadata.size;
-        if metadata.header.snapshot_count > 0 && metadata.header.version < 3 {
-            return Err(Error::unsupported(
-                "Can't resize a v2 image which has snapshots",
-            ));
-        }
-        bitmaps.check_resize()?;
         if length < old {
-            if preallocation != Preallocation::Off {
+            if growth.how != Preallocation::Off {
                 return Err(Error::caller(
                     "Preallocation can't be used for shrinking an image",
                 ));
@@ -84,11 +97,8 @@ impl Qcow2 {
                 data.resize(length, Preallocation::Off)?;
             }
         } else {
-            let entries = metadata.geometry.l1_entries_for(length);
-            metadata
-                .grow_l1(entries, true)
-                .map_err(|error| error.prefixed("Failed to grow the L1 table: "))?;
-            metadata.preallocate_growth(old, length, preallocation)?;
+            metadata.grow_l1_for(length)?;
+            self.preallocate_growth(metadata, growth)?;
         }
         metadata.size = length;
         metadata.header.size = length;
@@ -102,6 +112,26 @@ impl Qcow2 {
 }
 
 impl Metadata {
+    /// Refuses lengths that the image can't have.
+    fn check_resize(&self, bitmaps: &Bitmaps, length: u64) -> Result<()> {
+        if !length.is_multiple_of(512) {
+            return Err(Error::caller("The new size must be a multiple of 512"));
+        }
+        if self.header.snapshot_count > 0 && self.header.version < 3 {
+            return Err(Error::unsupported(
+                "Can't resize a v2 image which has snapshots",
+            ));
+        }
+        bitmaps.check_resize()
+    }
+
+    /// Room in the L1 table for a longer disk.
+    fn grow_l1_for(&mut self, length: u64) -> Result<()> {
+        let entries = self.geometry.l1_entries_for(length);
+        self.grow_l1(entries, true)
+            .map_err(|error| error.prefixed("Failed to grow the L1 table: "))
+    }
+
     /// Drops everything behind the new end: guest clusters, L2 tables, empty refcount blocks, the file's tail.
     fn shrink(&mut self, length: u64) -> Result<()> {
         let geometry = self.geometry;
@@ -209,7 +239,7 @@ impl Metadata {
     }
 
     /// The last cluster with a count.
-    fn last_used_cluster(&mut self) -> Result<HostCluster> {
+    pub(super) fn last_used_cluster(&mut self) -> Result<HostCluster> {
         let per_block = self.geometry.refcount_block_entries();
         for index in (0..self.refcount_table.len() as u64).rev() {
             let first = HostCluster::new(index.saturating_mul(per_block));

@@ -4,12 +4,13 @@ use super::image::Qcow2;
 use super::l1::l1_bytes;
 use super::metadata::{FreeReason, Metadata};
 use super::overlap::Area;
+use super::preallocate::Growth;
 use super::snapshot_tree::l1_entries_of;
 use crate::base::error::errno;
 use crate::base::{Error, HostOffset, Result, limits};
 use crate::format::qcow2::L1Entry;
 use crate::format::qcow2::snapshot_table::{self, Snapshot, SnapshotTable, SnapshotTableError};
-use crate::node::{Preallocation, SnapshotInfo, SnapshotRequest};
+use crate::node::{SnapshotInfo, SnapshotRequest};
 
 /// QEMU: bytes of a snapshot's name.
 const NAME_MAX: usize = 255;
@@ -64,7 +65,8 @@ impl Qcow2 {
         metadata.validate_snapshot_l1(&snapshot)?;
         let disk_size = snapshot.disk_size.unwrap_or(metadata.size);
         if disk_size != metadata.size {
-            self.resize_locked(&mut metadata, &mut bitmaps, disk_size, Preallocation::Off)?;
+            let growth = Growth::without_preallocation(metadata.size, disk_size);
+            self.resize_locked(&mut metadata, &mut bitmaps, disk_size, &growth)?;
         }
         metadata.apply_snapshot(&snapshot)
     }

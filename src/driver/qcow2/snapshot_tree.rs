@@ -79,7 +79,7 @@ impl Metadata {
         let geometry = self.geometry;
         let mut pending: Option<(HostCluster, u64)> = None;
         let mut index = 0;
-        while let Some(entry) = l2_entry::read(bytes, index) {
+        while let Some(entry) = l2_entry::read(&geometry, bytes, index) {
             let found = match entry.cluster(&geometry) {
                 Cluster::Unallocated | Cluster::ZeroPlain => None,
                 Cluster::Compressed(descriptor) => Some(descriptor.host_clusters(&geometry)),
@@ -179,11 +179,11 @@ impl Metadata {
         let geometry = self.geometry;
         let mut changed = false;
         let mut index = 0;
-        while let Some(entry) = l2_entry::read(bytes, index) {
+        while let Some(entry) = l2_entry::read(&geometry, bytes, index) {
             let host = match entry.cluster(&geometry) {
                 Cluster::Normal(host) | Cluster::ZeroAllocated(host) => host,
                 Cluster::Compressed(_) if entry.copied() => {
-                    l2_entry::write(bytes, index, entry.with_copied(false));
+                    l2_entry::write(&geometry, bytes, index, entry.with_copied(false));
                     changed = true;
                     index += 1;
                     continue;
@@ -224,7 +224,7 @@ fn fix_run(
     counts: Option<&[u8]>,
 ) -> (usize, bool) {
     let mut changed = false;
-    while let Some(entry) = l2_entry::read(bytes, index) {
+    while let Some(entry) = l2_entry::read(geometry, bytes, index) {
         let Some(host) = entry.host() else { break };
         let cluster = geometry.host_cluster(host);
         if geometry.refcount_table_index(cluster) != table_index
@@ -236,7 +236,7 @@ fn fix_run(
         let count = counts.and_then(|counts| refcount::read(geometry, counts, place));
         let copied = count == Some(1);
         if entry.copied() != copied {
-            l2_entry::write(bytes, index, entry.with_copied(copied));
+            l2_entry::write(geometry, bytes, index, entry.with_copied(copied));
             changed = true;
         }
         index += 1;

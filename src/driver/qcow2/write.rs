@@ -196,7 +196,12 @@ impl Qcow2 {
     }
 
     /// Encrypts and writes bytes that belong at `guest` to their place.
-    fn store(&self, guest: GuestOffset, host: HostOffset, piece: Payload<'_>) -> Result<()> {
+    pub(super) fn store(
+        &self,
+        guest: GuestOffset,
+        host: HostOffset,
+        piece: Payload<'_>,
+    ) -> Result<()> {
         match (piece, &self.encryption) {
             (Payload::Shared(bytes), None) => self.data.write_at(host, bytes),
             (Payload::Scratch(bytes), None) => self.data.write_at_in_place(host, bytes),
@@ -212,7 +217,7 @@ impl Qcow2 {
         }
     }
 
-    /// Writes a run whose clusters are new, with the rest of its first and last cluster. True when bytes that were
+    /// Writes a run whose mapping changes, with what it covers around it. True when bytes that were
     /// stored elsewhere were copied.
     fn store_with_surroundings(
         &self,
@@ -220,8 +225,8 @@ impl Qcow2 {
         change: &MappingChange,
         piece: Payload<'_>,
     ) -> Result<bool> {
-        let total = change.clusters * self.geometry.cluster_size();
-        let head = plan.guest.distance_from(change.first);
+        let total = change.covered.to.distance_from(change.covered.from);
+        let head = plan.guest.distance_from(change.covered.from);
         let tail = total - head - plan.length;
         if head == 0 && tail == 0 {
             self.file.debug_event(DebugEvent::WriteAio);
@@ -229,7 +234,7 @@ impl Qcow2 {
             return Ok(false);
         }
         let tail_guest = plan.guest.plus(plan.length)?;
-        let head_zero = head == 0 || self.reads_zero(change.head, change.first, head)?;
+        let head_zero = head == 0 || self.reads_zero(change.head, change.covered.from, head)?;
         let tail_zero = tail == 0 || self.reads_zero(change.tail, tail_guest, tail)?;
         let copied = !(head_zero && tail_zero);
         self.file.debug_event(if copied {
@@ -242,18 +247,20 @@ impl Qcow2 {
             let start = usize::try_from(head).unwrap_or(0);
             let end = start + piece.bytes().len();
             if !head_zero {
-                self.read_held(change.first, &mut whole[..start])?;
+                self.read_held(change.covered.from, &mut whole[..start])?;
             }
             whole[start..end].copy_from_slice(piece.bytes());
             if !tail_zero {
                 self.read_held(tail_guest, &mut whole[end..])?;
             }
             self.announce_write(copied);
-            self.store(change.first, change.host, Payload::Scratch(&mut whole))?;
+            let (from, host) = (change.covered.from, change.covered_host());
+            self.store(from, host, Payload::Scratch(&mut whole))?;
             return Ok(copied);
         }
         self.announce_write(copied);
-        self.store_surrounding(change.first, change.host, head, head_zero)?;
+        let (from, host) = (change.covered.from, change.covered_host());
+        self.store_surrounding(from, host, head, head_zero)?;
         self.store(plan.guest, plan.host, piece)?;
         let tail_host = plan.host.plus(plan.length)?;
         self.store_surrounding(tail_guest, tail_host, tail, tail_zero)?;

@@ -22,26 +22,120 @@ impl Qcow2 {
         self.check_range(offset, length)?;
         self.check_writable()?;
         self.mark_dirty(offset.bytes(), length);
-        let cluster_size = self.geometry.cluster_size();
+        let unit = self.geometry.subcluster_size();
         let end = offset.plus(length)?;
-        let whole = self.whole_clusters(offset, length);
-        let whole_end = whole.first.saturating_plus(whole.clusters * cluster_size);
-        if whole.clusters == 0 {
+        let first = offset.saturating_plus(unit - 1).align_down(unit);
+        let mut whole_end = end;
+        if end.bytes() >= self.size() {
+            whole_end = end.saturating_plus(unit - 1);
+        }
+        whole_end = whole_end.align_down(unit);
+        if whole_end <= first {
             return self.zero_part_of_run(offset, length, flags);
         }
-        self.zero_part_of_run(offset, whole.first.distance_from(offset), flags)?;
-        self.zero_clusters(whole, flags)?;
-        let tail = end.distance_from(whole_end);
+        self.zero_part_of_run(offset, first.distance_from(offset), flags)?;
+        self.zero_units(first, whole_end, flags)?;
+        let tail = end.bytes().saturating_sub(whole_end.bytes());
         self.zero_part_of_run(whole_end, tail, flags)
     }
 
-    /// Zeros less than a cluster, or parts of two.
+    /// The disk's last bytes, which it just grew by; its last cluster becomes whole, whatever its length.
+    pub(super) fn zero_to_end(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        let unit = self.geometry.subcluster_size();
+        let flags = ZeroFlags::empty();
+        let end = offset.plus(length)?;
+        self.mark_dirty(offset.bytes(), length);
+        let first = offset.saturating_plus(unit - 1).align_down(unit).min(end);
+        self.zero_part_of_run(offset, first.distance_from(offset), flags)?;
+        self.zero_units(first, end, flags)
+    }
+
+    /// Whole clusters, or whole subclusters where there are some.
+    fn zero_units(&self, first: GuestOffset, end: GuestOffset, flags: ZeroFlags) -> Result<()> {
+        let cluster_size = self.geometry.cluster_size();
+        let first_cluster = first
+            .saturating_plus(cluster_size - 1)
+            .align_down(cluster_size);
+        let mut last_cluster = end.align_down(cluster_size);
+        if end.bytes() == self.size() && last_cluster >= first {
+            // The disk's last cluster is whole.
+            last_cluster = end
+                .saturating_plus(cluster_size - 1)
+                .align_down(cluster_size);
+        }
+        let clusters = |first: GuestOffset, end: GuestOffset| ClusterRange {
+            first,
+            clusters: end.distance_from(first) / cluster_size,
+        };
+        if !self.geometry.extended_l2() {
+            return self.zero_clusters(clusters(first, end), flags);
+        }
+        let zeroed = if last_cluster < first_cluster {
+            self.zero_subclusters(first, end, flags)
+        } else {
+            self.zero_subclusters(first, first_cluster, flags)
+                .and_then(|()| self.zero_clusters(clusters(first_cluster, last_cluster), flags))
+                .and_then(|()| self.zero_subclusters(last_cluster, end.max(last_cluster), flags))
+        };
+        match zeroed {
+            // Part of a compressed cluster: everything is written then.
+            Err(error) if error.errno() == errno::ENOTSUP => {
+                let end = GuestOffset::new(end.bytes().min(self.size()));
+                self.write_zero_bytes(first, end.distance_from(first), flags)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Subclusters of one cluster, by its entry.
+    fn zero_subclusters(
+        &self,
+        first: GuestOffset,
+        end: GuestOffset,
+        flags: ZeroFlags,
+    ) -> Result<()> {
+        if first == end {
+            return Ok(());
+        }
+        let geometry = self.geometry;
+        let _own = self
+            .ranges
+            .own(first, end.distance_from(first), geometry.cluster_size());
+        self.zero_raw_data(first, end.distance_from(first), flags)?;
+        let start = geometry.subcluster_index(first);
+        let count = end
+            .distance_from(first)
+            .div_ceil(geometry.subcluster_size());
+        let range = start..start.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        let mut metadata = self.metadata()?;
+        let table = metadata.writable_l2(first)?;
+        let index = geometry.l2_index(first);
+        let entry = metadata.l2_entry(table, index)?;
+        if matches!(entry.cluster(&geometry), Cluster::Compressed(_)) {
+            return Err(Error::bare(errno::ENOTSUP));
+        }
+        metadata.change_l2(table, index, 1, |_, old| {
+            old.with_subclusters(old.subclusters().with_zeros(&range))
+        })
+    }
+
+    /// What reads as zeros is zero in a raw data file, too.
+    fn zero_raw_data(&self, first: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
+        if !self.raw_data {
+            return Ok(());
+        }
+        let length = length.min(self.size().saturating_sub(first.bytes()));
+        let place = HostOffset::new(first.bytes());
+        self.data.write_zeroes(place, length, flags)
+    }
+
+    /// Zeros less than a unit, or parts of two.
     fn zero_part_of_run(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
         let mut offset = offset;
         let mut left = length;
         while left > 0 {
-            let in_cluster = self.geometry.in_cluster(offset);
-            let piece = left.min(self.geometry.cluster_size() - in_cluster);
+            let unit = self.geometry.subcluster_size();
+            let piece = left.min(unit - offset.within(unit));
             self.zero_part(offset, piece, flags)?;
             offset = offset.plus(piece)?;
             left -= piece;
@@ -49,19 +143,23 @@ impl Qcow2 {
         Ok(())
     }
 
-    /// Zeros part of one cluster: all of it, when the rest reads as zeros and nothing is stored.
+    /// Zeros part of one unit: all of it, when the rest reads as zeros and nothing is stored.
     fn zero_part(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
-        let cluster_size = self.geometry.cluster_size();
-        let first = offset.align_down(cluster_size);
-        let visible = self.size().saturating_sub(first.bytes()).min(cluster_size);
-        let run = self.metadata()?.lookup(first, cluster_size)?;
+        let unit = self.geometry.subcluster_size();
+        let first = offset.align_down(unit);
+        let visible = self.size().saturating_sub(first.bytes()).min(unit);
+        let found = self.metadata()?.lookup(first, unit);
+        let Ok(run) = found else {
+            // The write says what it thinks of a mapping that can't be used.
+            return self.write_zero_bytes(offset, length, flags);
+        };
         let whole_is_zero = match run.mapping {
             Mapping::Zero(_) => true,
-            Mapping::Unallocated => self.backing_reads_zero(first, visible)?,
+            Mapping::Unallocated(_) => self.backing_reads_zero(first, visible)?,
             _ => false,
         };
         if whole_is_zero && (self.version() >= 3 || self.backing_node().is_none()) {
-            return self.zero_clusters(ClusterRange { first, clusters: 1 }, flags);
+            return self.zero_units(first, first.plus(unit)?, flags);
         }
         self.write_zero_bytes(offset, length, flags)
     }
@@ -92,15 +190,12 @@ impl Qcow2 {
                 .min(self.size().saturating_sub(range.first.bytes()));
             return self.write_zero_bytes(range.first, length, flags);
         }
-        let _own = self
-            .ranges
-            .own(range.first, range.clusters * cluster_size, cluster_size);
-        if self.raw_data {
-            let length = (range.clusters * cluster_size)
-                .min(self.size().saturating_sub(range.first.bytes()));
-            let place = HostOffset::new(range.first.bytes());
-            self.data.write_zeroes(place, length, flags)?;
+        if range.clusters == 0 {
+            return Ok(());
         }
+        let bytes = range.clusters * cluster_size;
+        let _own = self.ranges.own(range.first, bytes, cluster_size);
+        self.zero_raw_data(range.first, bytes, flags)?;
         let mut metadata = self.metadata()?;
         if self.version() < 3 {
             return metadata.discard_range(range, backed, FreeReason::Request);
@@ -112,8 +207,10 @@ impl Qcow2 {
         metadata.for_each_table(range, |metadata, first, count| {
             metadata.replace_entries(first, count, FreeReason::Request, |old| {
                 match old.cluster(&geometry) {
-                    Cluster::Normal(_) | Cluster::ZeroAllocated(_) if !unmap => old.with_zero(),
-                    _ => L2Entry::ZERO_PLAIN,
+                    Cluster::Normal(_) | Cluster::ZeroAllocated(_) if !unmap => {
+                        old.with_zero(&geometry)
+                    }
+                    _ => L2Entry::zero_plain(&geometry),
                 }
             })
         })

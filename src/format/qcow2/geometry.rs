@@ -100,6 +100,22 @@ impl Geometry {
         }
     }
 
+    /// Bytes of that unit.
+    pub const fn subcluster_size(&self) -> u64 {
+        1 << self.subcluster_bits()
+    }
+
+    /// How many of them a cluster has.
+    pub const fn subclusters(&self) -> u32 {
+        1 << (self.cluster_bits - self.subcluster_bits())
+    }
+
+    /// The subcluster, within its cluster, of a guest offset.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than 32")]
+    pub const fn subcluster_index(&self, offset: GuestOffset) -> u32 {
+        (self.in_cluster(offset) >> self.subcluster_bits()) as u32
+    }
+
     /// Bytes of an L2 entry.
     pub const fn l2_entry_bytes(&self) -> usize {
         if self.extended_l2 { 16 } else { 8 }

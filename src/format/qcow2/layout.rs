@@ -4,7 +4,7 @@ mod planner;
 
 use std::ops::Range;
 
-use super::{Geometry, L1Entry, L2Entry, refcount};
+use super::{Geometry, L1Entry, L2Entry, l2_entry, refcount};
 use crate::base::error::errno;
 use crate::base::{Error, HostOffset, limits};
 use planner::Planner;
@@ -117,7 +117,7 @@ impl Layout {
         match request.reserve {
             Reserve::Nothing => {}
             _ if geometry.external_data() => layout.map_data_file(request.size)?,
-            Reserve::Metadata => layout.reserve_metadata(geometry.clusters_for(request.size))?,
+            Reserve::Metadata => layout.reserve_metadata(request.size)?,
             Reserve::Data => layout.reserve_data(geometry.clusters_for(request.size))?,
         }
         if let Some(bytes) = request.crypto_bytes {
@@ -146,9 +146,15 @@ impl Layout {
     }
 
     /// Tables and data in the order in which a writer would allocate them (qcow2 §8).
-    fn reserve_metadata(&mut self, clusters: u64) -> Result<(), LayoutError> {
+    fn reserve_metadata(&mut self, size: u64) -> Result<(), LayoutError> {
+        let clusters = self.geometry.clusters_for(size);
+        // The last cluster's last subclusters need no bytes in the file.
+        let size = size.next_multiple_of(self.geometry.subcluster_size());
         let step = STEP_BYTES / self.geometry.cluster_size();
-        let slice = self.geometry.l2_entries().min(SLICE_BYTES / 8);
+        let slice = {
+            let entry = self.geometry.l2_entry_bytes() as u64;
+            self.geometry.l2_entries().min(SLICE_BYTES / entry)
+        };
         let mut guest = 0;
         while guest < clusters {
             let stop = (guest + step).min(clusters);
@@ -164,7 +170,9 @@ impl Layout {
                     break;
                 }
                 self.data.push(DataRun { guest, host, count });
-                self.written((host + count) * self.geometry.cluster_size());
+                let covered = size - guest * self.geometry.cluster_size();
+                let start = host * self.geometry.cluster_size();
+                self.written(start + covered.min(count * self.geometry.cluster_size()));
                 guest += count;
                 next = Some(host + count);
             }
@@ -264,15 +272,17 @@ impl Layout {
     ) -> crate::base::Result<()> {
         let mut runs = self.data.iter().copied().peekable();
         let per_table = self.geometry.l2_entries();
-        let mut bytes = Vec::with_capacity(self.geometry.cluster_bytes());
+        let mut bytes = vec![0; self.geometry.cluster_bytes()];
         for (index, &table) in self.l2.iter().enumerate() {
-            bytes.clear();
+            bytes.fill(0);
+            let mut at = 0;
             let end = (index as u64 + 1) * per_table;
             while let Some(run) = runs.peek_mut() {
                 let count = run.count.min(end - run.guest);
                 for step in 0..count {
                     let entry = L2Entry::data(self.offset(run.host + step));
-                    bytes.extend(entry.raw().to_be_bytes());
+                    l2_entry::write(&self.geometry, &mut bytes, at, entry);
+                    at += 1;
                 }
                 run.guest += count;
                 run.host += count;
@@ -285,7 +295,6 @@ impl Layout {
                     break;
                 }
             }
-            bytes.resize(self.geometry.cluster_bytes(), 0);
             emit(table, &bytes)?;
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::compressed_descriptor::CompressedDescriptor;
 use super::geometry::Geometry;
 use super::l1_entry::L1Entry;
 use super::l2_entry::{self, Cluster};
+use super::subcluster::Subcluster;
 use crate::base::{GuestOffset, HostOffset};
 
 /// The tables as far as they are in memory.
@@ -17,8 +18,8 @@ pub trait Tables {
 /// What a run of guest bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapping {
-    /// The backing file's, or zeros.
-    Unallocated,
+    /// The backing file's, or zeros; the host position of the first byte when clusters are kept for it.
+    Unallocated(Option<HostOffset>),
     /// Zeros; the host position of the first byte when clusters are kept for it.
     Zero(Option<HostOffset>),
     /// Data, contiguous in the file from the first byte's position on.
@@ -97,6 +98,20 @@ Hex(*offset), Hex(*guest), Hex(*l2_index as u64)
         guest: u64,
         /// The entry's index.
         l2_index: usize,
+    },
+    /// Subclusters that are two things at once, or have data but no place for it. The words have two spaces, but
+    /// for a write.
+    #[error(
+"Invalid cluster entry found {}(L2 offset: {}, L2 index: {})",
+if *writing { "" } else { " " }, Hex(*l2_table), Hex(*l2_index as u64)
+)]
+    ContradictorySubclusters {
+        /// The table.
+        l2_table: u64,
+        /// The entry's index.
+        l2_index: usize,
+        /// Found while a write was planned.
+        writing: bool,
     },
     /// The zero flag before version 3.
     #[error(
@@ -182,7 +197,7 @@ fn missing_tables(
     }
     Run {
         length: covered.min(length),
-        mapping: Mapping::Unallocated,
+        mapping: Mapping::Unallocated(None),
     }
 }
 
@@ -196,37 +211,45 @@ fn run_in_table(
 ) -> Result<Run, Corruption> {
     let first_index = geometry.l2_index(offset);
     let in_cluster = geometry.in_cluster(offset);
-    let cluster_at = |index| {
-        let guest = offset
-            .align_down(geometry.cluster_size())
-            .saturating_plus((index - first_index) as u64 * geometry.cluster_size());
-        match checked_cluster(geometry, version, table, bytes, index) {
-            Ok(Some(cluster)) => Some(in_its_place(geometry, cluster, table, index, guest)),
-            other => other.transpose(),
-        }
-    };
-    let first = cluster_at(first_index).unwrap_or(Ok(Cluster::Unallocated))?;
     let cluster_size = geometry.cluster_size();
-    let mut covered = cluster_size - in_cluster;
-    let mut index = first_index + 1;
-    while covered < length {
+    let run_at = |index: usize, subcluster: u32| {
+        let guest = offset
+            .align_down(cluster_size)
+            .saturating_plus((index - first_index) as u64 * cluster_size);
+        let entry = l2_entry::read(geometry, bytes, index)?;
+        let (kind, count) = entry.subclusters_from(geometry, subcluster);
+        let checked = checked(geometry, version, (table, index), kind)
+            .and_then(|kind| in_its_place(geometry, kind, (table, index), guest));
+        Some(checked.map(|kind| (kind, count)))
+    };
+    let mut subcluster = geometry.subcluster_index(offset);
+    let (first, count) =
+        run_at(first_index, subcluster).unwrap_or(Ok((Subcluster::Unallocated(None), 1)))?;
+    let in_subclusters = |count: u32| u64::from(count) << geometry.subcluster_bits();
+    subcluster += count;
+    let mut covered = in_subclusters(subcluster) - in_cluster;
+    let mut index = first_index;
+    while covered < length && subcluster == geometry.subclusters() {
+        index += 1;
+        subcluster = 0;
         // A broken neighbour ends the run; it is reported when it is asked for itself.
-        match cluster_at(index) {
-            Some(Ok(next))
+        match run_at(index, subcluster) {
+            Some(Ok((next, count)))
                 if continues(first, next, (index - first_index) as u64 * cluster_size) =>
             {
-                covered += cluster_size;
-                index += 1;
+                covered += in_subclusters(count);
+                subcluster = count;
             }
             _ => break,
         }
     }
+    let place = |host: HostOffset| host.saturating_plus(in_cluster);
     let mapping = match first {
-        Cluster::Unallocated => Mapping::Unallocated,
-        Cluster::ZeroPlain => Mapping::Zero(None),
-        Cluster::ZeroAllocated(host) => Mapping::Zero(Some(host.saturating_plus(in_cluster))),
-        Cluster::Normal(host) => Mapping::Data(host.saturating_plus(in_cluster)),
-        Cluster::Compressed(descriptor) => Mapping::Compressed(descriptor),
+        Subcluster::Unallocated(host) => Mapping::Unallocated(host.map(place)),
+        Subcluster::Zero(host) => Mapping::Zero(host.map(place)),
+        Subcluster::Data(host) => Mapping::Data(place(host)),
+        Subcluster::Compressed(descriptor) => Mapping::Compressed(descriptor),
+        Subcluster::Invalid => Mapping::Unallocated(None),
     };
     Ok(Run {
         length: covered.min(length),
@@ -242,65 +265,81 @@ pub fn checked_cluster(
     bytes: &[u8],
     index: usize,
 ) -> Result<Option<Cluster>, Corruption> {
-    let Some(entry) = l2_entry::read(bytes, index) else {
+    let Some(entry) = l2_entry::read(geometry, bytes, index) else {
         return Ok(None);
     };
-    let cluster = entry.cluster(geometry);
-    if version < 3 && matches!(cluster, Cluster::ZeroPlain | Cluster::ZeroAllocated(_)) {
-        return Err(Corruption::ZeroBeforeVersion3 {
-            l2_table: table.bytes(),
-            l2_index: index,
-        });
-    }
-    match cluster {
-        Cluster::Normal(host) | Cluster::ZeroAllocated(host)
-            if !host.is_aligned(geometry.cluster_size()) =>
-        {
-            Err(Corruption::ClusterUnaligned {
-                offset: host.bytes(),
-                l2_table: table.bytes(),
-                l2_index: index,
-            })
+    let (kind, _) = entry.subclusters_from(geometry, 0);
+    checked(geometry, version, (table, index), kind)?;
+    Ok(Some(entry.cluster(geometry)))
+}
+
+/// A subcluster that follows the format's rules; `place` is its table and entry.
+fn checked(
+    geometry: &Geometry,
+    version: u32,
+    place: (HostOffset, usize),
+    kind: Subcluster,
+) -> Result<Subcluster, Corruption> {
+    let (l2_table, l2_index) = (place.0.bytes(), place.1);
+    match kind {
+        Subcluster::Invalid => Err(Corruption::ContradictorySubclusters {
+            l2_table,
+            l2_index,
+            writing: false,
+        }),
+        Subcluster::Zero(_) if version < 3 => {
+            Err(Corruption::ZeroBeforeVersion3 { l2_table, l2_index })
         }
-        _ => Ok(Some(cluster)),
+        _ => match kind.host() {
+            Some(host) if !host.is_aligned(geometry.cluster_size()) => {
+                Err(Corruption::ClusterUnaligned {
+                    offset: host.bytes(),
+                    l2_table,
+                    l2_index,
+                })
+            }
+            _ => Ok(kind),
+        },
     }
 }
 
 /// A cluster of an image with a data file can only be at its guest offset.
 fn in_its_place(
     geometry: &Geometry,
-    cluster: Cluster,
-    table: HostOffset,
-    index: usize,
+    kind: Subcluster,
+    place: (HostOffset, usize),
     guest: GuestOffset,
-) -> Result<Cluster, Corruption> {
-    match cluster {
-        _ if !geometry.external_data() => Ok(cluster),
-        Cluster::Compressed(_) => Err(Corruption::CompressedWithDataFile {
-            l2_table: table.bytes(),
-            l2_index: index,
+) -> Result<Subcluster, Corruption> {
+    if !geometry.external_data() {
+        return Ok(kind);
+    }
+    if matches!(kind, Subcluster::Compressed(_)) {
+        return Err(Corruption::CompressedWithDataFile {
+            l2_table: place.0.bytes(),
+            l2_index: place.1,
+        });
+    }
+    match kind.host() {
+        Some(host) if host.bytes() != guest.bytes() => Err(Corruption::MisplacedInDataFile {
+            offset: host.bytes(),
+            guest: guest.bytes(),
+            l2_index: place.1,
         }),
-        Cluster::Normal(host) | Cluster::ZeroAllocated(host) if host.bytes() != guest.bytes() => {
-            Err(Corruption::MisplacedInDataFile {
-                offset: host.bytes(),
-                guest: guest.bytes(),
-                l2_index: index,
-            })
-        }
-        _ => Ok(cluster),
+        _ => Ok(kind),
     }
 }
 
 /// Whether a cluster `distance` bytes behind the first one of a run belongs to the same run.
-fn continues(first: Cluster, next: Cluster, distance: u64) -> bool {
+fn continues(first: Subcluster, next: Subcluster, distance: u64) -> bool {
+    let follows = |first: Option<HostOffset>, next: Option<HostOffset>| match (first, next) {
+        (Some(first), Some(next)) => next.bytes() == first.bytes().saturating_add(distance),
+        (None, None) => true,
+        _ => false,
+    };
     match (first, next) {
-        (Cluster::Unallocated, Cluster::Unallocated) | (Cluster::ZeroPlain, Cluster::ZeroPlain) => {
-            true
-        }
-        (Cluster::Normal(first), Cluster::Normal(next))
-        | (Cluster::ZeroAllocated(first), Cluster::ZeroAllocated(next)) => {
-            next.bytes() == first.bytes().saturating_add(distance)
-        }
+        (Subcluster::Unallocated(first), Subcluster::Unallocated(next))
+        | (Subcluster::Zero(first), Subcluster::Zero(next)) => follows(first, next),
+        (Subcluster::Data(first), Subcluster::Data(next)) => follows(Some(first), Some(next)),
         _ => false,
     }
 }

@@ -13,8 +13,10 @@ pub mod layout;
 pub mod lookup;
 pub mod refcount;
 pub mod snapshot_table;
+pub mod subcluster;
 
 pub use compressed_descriptor::CompressedDescriptor;
 pub use geometry::{Geometry, HostCluster};
 pub use l1_entry::L1Entry;
 pub use l2_entry::{Cluster, L2Entry};
+pub use subcluster::Subcluster;

@@ -60,7 +60,7 @@ impl Metadata {
                 };
                 let bytes = self.read_l2(table)?;
                 let mut at = 0;
-                while let Some(entry) = l2_entry::read(&bytes, at) {
+                while let Some(entry) = l2_entry::read(&self.geometry, &bytes, at) {
                     if matches!(entry.cluster(&self.geometry), Cluster::Compressed(_)) {
                         return Ok(true);
                     }

@@ -53,14 +53,14 @@ impl Qcow2 {
         let mut freed = Vec::new();
         let mut changed = false;
         let mut at = 0;
-        while let Some(old) = l2_entry::read(&table.bytes, at) {
+        while let Some(old) = l2_entry::read(&geometry, &table.bytes, at) {
             let zero = matches!(
                 old.cluster(&geometry),
                 Cluster::ZeroPlain | Cluster::ZeroAllocated(_)
             );
             if zero {
                 let new = self.expand_entry(metadata, &table, at, old, &mut freed)?;
-                l2_entry::write(&mut table.bytes, at, new);
+                l2_entry::write(&geometry, &mut table.bytes, at, new);
                 changed = true;
             }
             at += 1;

@@ -214,8 +214,13 @@ impl Metadata {
                 continue;
             }
             lines.repaired(&finding);
-            if let Some(entry) = l2_entry::read(&bytes, index) {
-                l2_entry::write(&mut bytes, index, entry.with_copied(!entry.copied()));
+            if let Some(entry) = l2_entry::read(&geometry, &bytes, index) {
+                l2_entry::write(
+                    &geometry,
+                    &mut bytes,
+                    index,
+                    entry.with_copied(!entry.copied()),
+                );
             }
         }
         if repair {

@@ -32,6 +32,17 @@ pub enum Finding {
     ReservedL2Bits { entry: u64 },
     #[error("ERROR: coffset=0x{offset:x}: copied flag must never be set for compressed clusters")]
     CompressedCopied { offset: u64 },
+    #[error(
+        "ERROR compressed cluster {index} with non-zero subcluster allocation bitmap, \
+         entry=0x{entry:x}"
+    )]
+    CompressedWithSubclusters { index: usize, entry: u64 },
+    #[error(
+        "ERROR offset={offset:x}: Allocated cluster has corrupted subcluster allocation bitmap"
+    )]
+    ContradictorySubclusters { offset: u64 },
+    #[error("ERROR: Unallocated cluster has non-zero subcluster allocation map")]
+    SubclustersWithoutPlace,
     #[error("ERROR compressed cluster {index} with data file, entry=0x{entry:x}")]
     CompressedWithDataFile { index: usize, entry: u64 },
     #[error("ERROR offset={offset:x}: Data cluster is not properly aligned; L2 entry corrupted.")]

@@ -2,6 +2,7 @@
 
 use super::{Finding, ReferenceCounts};
 use crate::base::HostOffset;
+use crate::format::qcow2::subcluster::SubclusterBits;
 use crate::format::qcow2::{Cluster, CompressedDescriptor, Geometry, L2Entry, l2_entry};
 
 /// Bits that mean something in an entry that is not compressed.
@@ -50,19 +51,19 @@ pub fn count_l2_table(
     // Clusters that follow each other are counted at once; before a finding, so that the order stays.
     let mut pending = (0_u64, 0_u64);
     let cluster_size = geometry.cluster_size();
-    let (entries, _) = bytes.as_chunks::<8>();
-    for (index, entry) in entries.iter().enumerate() {
-        let raw = u64::from_be_bytes(*entry);
-        if raw == 0 || raw == l2_entry::ZERO {
+    let zero_plain = L2Entry::zero_plain(geometry);
+    for (index, entry) in entries(geometry, bytes) {
+        let raw = entry.raw();
+        if entry == L2Entry::EMPTY || entry == zero_plain {
             continue;
         }
-        let entry = L2Entry::from_raw(raw);
         let offset = entry.host().map_or(0, HostOffset::bytes);
         if geometry.external_data() {
             judge_external_entry(geometry, index, entry, weight, &mut fragmentation, report);
             continue;
         }
-        if offset != 0 && raw & !KNOWN_BITS == 0 && counts.holds_cluster(offset) {
+        let sound = raw & !KNOWN_BITS == 0 && !entry.subclusters().is_contradictory();
+        if offset != 0 && sound && counts.holds_cluster(offset) {
             fragmentation.note(offset, cluster_size);
             let cluster = offset >> geometry.cluster_bits();
             if pending.0 + pending.1 == cluster {
@@ -79,26 +80,49 @@ pub fn count_l2_table(
             report(Finding::PreallocatedUnaligned { offset }, weight);
             continue;
         }
-        count_odd_entry(geometry, entry, counts, weight, &mut fragmentation, report);
+        let odd = (index, entry);
+        count_odd_entry(geometry, odd, counts, weight, &mut fragmentation, report);
     }
     counts.add_clusters(pending.0, pending.1, weight, report);
     fragmentation
+}
+
+/// A table's entries with their indices.
+fn entries<'a>(
+    geometry: &'a Geometry,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = (usize, L2Entry)> + 'a {
+    (0..).map_while(|index| Some((index, l2_entry::read(geometry, bytes, index)?)))
 }
 
 /// The place of a zero cluster that has one but can't.
 fn unaligned_zero(geometry: &Geometry, entry: L2Entry) -> Option<u64> {
     let host = entry.host()?;
     let unaligned = !host.is_aligned(geometry.cluster_size());
-    (unaligned && entry.raw() & l2_entry::ZERO != 0).then(|| host.bytes())
+    (unaligned && holds_no_data(geometry, entry)).then(|| host.bytes())
+}
+
+/// A place is kept for the cluster, but what it reads as is not there.
+const fn holds_no_data(geometry: &Geometry, entry: L2Entry) -> bool {
+    if geometry.extended_l2() {
+        entry.subclusters().allocated() == 0
+    } else {
+        entry.raw() & l2_entry::ZERO != 0
+    }
 }
 
 /// Takes the place from each zero cluster that has an impossible one; whether there was any.
 pub fn mend_l2_table(geometry: &Geometry, bytes: &mut [u8]) -> bool {
     let mut changed = false;
     let mut index = 0;
-    while let Some(entry) = l2_entry::read(bytes, index) {
+    while let Some(entry) = l2_entry::read(geometry, bytes, index) {
         if unaligned_zero(geometry, entry).is_some() {
-            l2_entry::write(bytes, index, L2Entry::ZERO_PLAIN);
+            let mended = if geometry.extended_l2() {
+                L2Entry::EMPTY.with_subclusters(entry.subclusters())
+            } else {
+                L2Entry::zero_plain(geometry)
+            };
+            l2_entry::write(geometry, bytes, index, mended);
             changed = true;
         }
         index += 1;
@@ -127,20 +151,35 @@ fn judge_external_entry(
             if raw & !KNOWN_BITS != 0 {
                 report(Finding::ReservedL2Bits { entry: raw }, weight);
             }
-            fragmentation.note(host.bytes(), geometry.cluster_size());
+            let offset = host.bytes();
+            if entry.subclusters().is_contradictory() {
+                report(Finding::ContradictorySubclusters { offset }, weight);
+            }
+            fragmentation.note(offset, geometry.cluster_size());
             if !host.is_aligned(geometry.cluster_size()) {
-                let offset = host.bytes();
-                report(Finding::DataUnaligned { offset }, weight);
+                report(unaligned(geometry, entry, offset), weight);
             }
         }
+        Cluster::Unallocated if entry.subclusters().allocated() != 0 => {
+            report(Finding::SubclustersWithoutPlace, weight);
+        }
         Cluster::Unallocated | Cluster::ZeroPlain => {}
+    }
+}
+
+/// What is wrong with a place inside a cluster.
+const fn unaligned(geometry: &Geometry, entry: L2Entry, offset: u64) -> Finding {
+    if holds_no_data(geometry, entry) {
+        Finding::PreallocatedUnaligned { offset }
+    } else {
+        Finding::DataUnaligned { offset }
     }
 }
 
 /// Compressed clusters, and entries with something wrong.
 fn count_odd_entry(
     geometry: &Geometry,
-    entry: L2Entry,
+    (index, entry): (usize, L2Entry),
     counts: &ReferenceCounts,
     weight: u64,
     fragmentation: &mut Fragmentation,
@@ -153,6 +192,11 @@ fn count_odd_entry(
         if entry.copied() {
             report(Finding::CompressedCopied { offset }, weight);
         }
+        if entry.subclusters() != SubclusterBits::NONE {
+            let entry = entry.with_copied(false).raw();
+            report(Finding::CompressedWithSubclusters { index, entry }, weight);
+            return;
+        }
         counts.add_region(offset, place.length, weight, report);
         fragmentation.allocated += 1;
         fragmentation.compressed += 1;
@@ -164,17 +208,18 @@ fn count_odd_entry(
         report(Finding::ReservedL2Bits { entry: raw }, weight);
     }
     let Some(host) = entry.host() else {
+        if entry.subclusters().allocated() != 0 {
+            report(Finding::SubclustersWithoutPlace, weight);
+        }
         return;
     };
     let offset = host.bytes();
+    if entry.subclusters().is_contradictory() {
+        report(Finding::ContradictorySubclusters { offset }, weight);
+    }
     fragmentation.note(offset, geometry.cluster_size());
     if !host.is_aligned(geometry.cluster_size()) {
-        let finding = if raw & l2_entry::ZERO != 0 {
-            Finding::PreallocatedUnaligned { offset }
-        } else {
-            Finding::DataUnaligned { offset }
-        };
-        report(finding, weight);
+        report(unaligned(geometry, entry, offset), weight);
     }
     counts.add_region(offset, geometry.cluster_size(), weight, report);
 }
@@ -186,9 +231,7 @@ pub fn compare_copied_flags(
     refcount: &mut dyn FnMut(u64) -> Option<u64>,
     report: &mut dyn FnMut(usize, Finding),
 ) {
-    let (entries, _) = bytes.as_chunks::<8>();
-    for (index, entry) in entries.iter().enumerate() {
-        let entry = L2Entry::from_raw(u64::from_be_bytes(*entry));
+    for (index, entry) in entries(geometry, bytes) {
         let Some(host) = entry.host() else {
             continue;
         };

@@ -28,16 +28,18 @@ fn every_type_of_the_table() {
 #[test]
 fn tables_are_big_endian() {
     let mut table = [0u8; 32];
+    let geometry = Geometry::new(16, 4, false).unwrap();
     assert!(write(
+        &geometry,
         &mut table,
         1,
         L2Entry::data(HostOffset::new(0x5_0000))
     ));
     assert_eq!(table[8..16], [0x80, 0, 0, 0, 0, 5, 0, 0]);
     assert_eq!(
-        read(&table, 1).map(L2Entry::raw),
+        read(&geometry, &table, 1).map(L2Entry::raw),
         Some(0x8000_0000_0005_0000)
     );
-    assert_eq!(read(&table, 4), None);
-    assert!(!write(&mut table, 4, L2Entry::EMPTY));
+    assert_eq!(read(&geometry, &table, 4), None);
+    assert!(!write(&geometry, &mut table, 4, L2Entry::EMPTY));
 }

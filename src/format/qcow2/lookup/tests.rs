@@ -75,7 +75,10 @@ fn runs_of_each_kind() {
         ask(&tables, 3, 2561, 9999),
         run(1023, Mapping::Zero(Some(HostOffset::new(0x3001))))
     );
-    assert_eq!(ask(&tables, 3, 3584, 9999), run(1024, Mapping::Unallocated));
+    assert_eq!(
+        ask(&tables, 3, 3584, 9999),
+        run(1024, Mapping::Unallocated(None))
+    );
     assert!(matches!(
         ask(&tables, 3, 4608, 9999),
         Lookup::Run(Run { length: 512, mapping: Mapping::Compressed(descriptor) }) if descriptor.host == HostOffset::new(0x4007)
@@ -83,7 +86,7 @@ fn runs_of_each_kind() {
     // Two missing tables in a row, then one that is not loaded.
     assert_eq!(
         ask(&tables, 3, 32768 + 5, 1 << 40),
-        run(65536 - 5, Mapping::Unallocated)
+        run(65536 - 5, Mapping::Unallocated(None))
     );
     assert_eq!(
         ask(&tables, 3, 3 * 32768, 1),
@@ -92,7 +95,7 @@ fn runs_of_each_kind() {
     // Past the L1 table there is nothing.
     assert_eq!(
         ask(&tables, 3, 4 * 32768, 4096),
-        run(4096, Mapping::Unallocated)
+        run(4096, Mapping::Unallocated(None))
     );
 }
 
