@@ -1,14 +1,22 @@
 //! Command lines given to the real tool and to ours, in two directories that start equal: output, messages, exit codes
 //! and what is left on the disk have to be the same.
 
+#[path = "side_by_side/tree.rs"]
+mod tree;
+
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tree::{Tree, content};
+
 /// Scenarios are separated by lines `== name`; each gets fresh directories. Their lines:
 ///
 /// - `img …`, `io …`: the real tool, in both directories (setup);
+/// - `sh …`: a line for the shell, in both directories, with the real tools on PATH (setup);
+/// - `tree`: from here on every `$` that succeeds has to leave the same files behind, byte for byte;
 /// - `raw NAME SIZE [OFFSET:LENGTH:BYTE]…`: a raw file with some bytes set, fully allocated, in both;
 /// - `hole NAME SIZE`: a sparse file, in both;
 /// - `patch NAME OFFSET HEX`: overwrites bytes, in both;
@@ -28,6 +36,8 @@ struct Stage {
     real_io: PathBuf,
     /// The real tool's and ours.
     sides: [Side; 2],
+    /// Every compared command that succeeds has to leave the same files behind.
+    files_too: Cell<bool>,
 }
 
 fn on_path(tool: &str) -> Option<PathBuf> {
@@ -57,6 +67,7 @@ impl Stage {
             sides: [side(real_img.clone()), Side { tool, ..ours }],
             real_img,
             real_io,
+            files_too: Cell::new(false),
         })
     }
 
@@ -65,7 +76,10 @@ impl Stage {
         let mut problems = Vec::new();
         let lines = scenario.lines().map(str::trim);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let words = shlex::split(line).expect("quotes match");
+            let words = match line.strip_prefix("sh ") {
+                Some(shell) => vec!["sh".to_owned(), shell.to_owned()],
+                None => shlex::split(line).expect("quotes match"),
+            };
             let (verb, rest) = words.split_first().expect("the line is not empty");
             if let Err(problem) = self.step(verb, rest) {
                 problems.push(format!("at `{line}`: {problem}"));
@@ -85,6 +99,14 @@ impl Stage {
                     side.run(&side.tool, rest);
                 }
                 Ok(())
+            }
+            "tree" => {
+                self.files_too.set(true);
+                Ok(())
+            }
+            "sh" => {
+                let shell = ["-c".to_owned(), rest.join(" ")];
+                self.set_up(Path::new("/bin/sh"), &shell)
             }
             "img" => self.set_up(&self.real_img, rest),
             "io" => self.set_up(&self.real_io, rest),
@@ -118,11 +140,25 @@ impl Stage {
     }
 
     fn compared(&self, rest: &[String]) -> Result<(), String> {
+        let trees = || {
+            self.sides
+                .each_ref()
+                .map(|side| Tree::of(side.directory.path()))
+        };
+        let before = self.files_too.get().then(trees);
         let [real, ours] = self.sides.each_ref().map(|side| side.run(&side.tool, rest));
+        let mut problem = match before {
+            // What a failure leaves behind is `docs/differences.md`'s matter.
+            Some(before) if real.0 == Some(0) => self.different_files(&before, &trees()),
+            _ => String::new(),
+        };
         if real == ours {
-            return Ok(());
+            return if problem.is_empty() {
+                Ok(())
+            } else {
+                Err(problem)
+            };
         }
-        let mut problem = String::new();
         for (what, (code, stdout, stderr)) in [("real", real), ("ours", ours)] {
             let _ = write!(
                 problem,
@@ -130,6 +166,19 @@ impl Stage {
             );
         }
         Err(problem)
+    }
+
+    /// Files that the command made, changed or removed on one side at least, and that are not the same now.
+    fn different_files(&self, before: &[Tree; 2], after: &[Tree; 2]) -> String {
+        let changed = |index: usize| after[index].changes_since(&before[index]);
+        let mut problem = String::new();
+        for name in changed(0).union(&changed(1)) {
+            let [real, ours] = self.sides.each_ref().map(|side| content(&side.path(name)));
+            if real != ours {
+                let _ = write!(problem, "\n  file {name}: {real}, ours {ours}");
+            }
+        }
+        problem
     }
 
     fn same(&self, name: &str) -> Result<(), String> {
@@ -282,5 +331,12 @@ files!(
     convert_messages,
     convert_targets,
     dd,
-    rebase
+    rebase,
+    sweep_amend,
+    sweep_chains,
+    sweep_check,
+    sweep_convert,
+    sweep_create,
+    sweep_info,
+    sweep_sizes
 );

@@ -125,6 +125,37 @@ pub fn parse_argument_within(
     }
 }
 
+/// A plain number of `qemu-img`, without fraction or suffix (`-m`, `-c` …), with its words and bounds.
+pub fn parse_count_within(
+    what: &str,
+    text: &str,
+    minimum: u64,
+    maximum: u64,
+) -> super::Result<u64> {
+    let digits = text.trim_start().trim_start_matches(['+', '-']);
+    let malformed = || Error::caller(format!("Invalid {what} specified: '{text}'."));
+    let (digits, radix) = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
+        Some(digits) => (digits, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (&digits[1..], 8),
+        None => (digits, 10),
+    };
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return Err(malformed());
+    }
+    let value = u64::from_str_radix(digits, radix).unwrap_or(u64::MAX);
+    let negative = text.trim_start().starts_with('-') && value != 0;
+    if negative || !(minimum..=maximum).contains(&value) {
+        return Err(Error::caller(format!(
+            "Invalid {what} specified. Must be between {minimum} and {maximum}."
+        ))
+        .with_errno(errno::ERANGE));
+    }
+    Ok(value)
+}
+
 /// A size given as an option (`-o size=`, `resize`), with the option parser's words and hints.
 pub fn parse_option(name: &str, text: &str) -> super::Result<u64> {
     parse(text).map_err(|error| match error {

@@ -77,10 +77,17 @@ impl Node for Null {
     }
 
     fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
+        let length = length.min(self.length.saturating_sub(offset.bytes()));
+        if !self.read_zeroes {
+            return Ok(Extent {
+                length,
+                undefined: true,
+                ..Extent::default()
+            });
+        }
         Ok(Extent {
-            length: length.min(self.length.saturating_sub(offset.bytes())),
-            data: !self.read_zeroes,
-            zero: self.read_zeroes,
+            length,
+            zero: true,
             allocated: true,
             host: Some(crate::base::HostOffset::new(offset.bytes())),
             ..Extent::default()

@@ -17,6 +17,8 @@ use self::opener::{NodeFlags, Opener, Request};
 pub(crate) use self::protocol::creatable_path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::{Environment, OptionTree};
 use crate::base::Result;
 use crate::base::limits::MAX_CHAIN_DEPTH;
@@ -90,6 +92,8 @@ pub struct OpenFlags {
     pub writable_backing: usize,
     /// `-U`: take no lock that another user would mind.
     pub force_share: bool,
+    /// Opened for reading by somebody who is about to write: warned as for writing.
+    pub about_to_write: bool,
     /// Nobody else may write meanwhile, even to formats without metadata (source of `convert`).
     pub unshared: bool,
     /// Cache mode.
@@ -157,7 +161,10 @@ pub fn open_node(
             tree: tree.clone(),
         },
     };
-    let opener = Opener { environment };
+    let opener = Opener {
+        environment,
+        names: Mutex::default(),
+    };
     let mut node_flags = flags;
     // What lies below a temporary overlay is only read.
     node_flags.writable &= !flags.temporary_overlay;

@@ -40,10 +40,11 @@ pub struct Place {
 
 /// A place in the file that a node keeps its content in.
 fn place_in(host: HostOffset, node: &SharedNode) -> Option<Place> {
-    let file = node.data_file().or_else(|| node.file())?;
+    let file = node.data_file().or_else(|| node.file());
     Some(Place {
         offset: host.bytes(),
-        filename: file.filename(),
+        // A protocol's bytes lie in itself.
+        filename: file.as_ref().unwrap_or(node).filename(),
     })
 }
 
@@ -53,6 +54,7 @@ impl Run {
         // Past the end of a short backing file it is the layer above that leaves the range empty.
         let past_end = found.depth > 0 && start >= found.node.length()?;
         let place = match &found.kept {
+            _ if extent.undefined => None,
             Some((host, node)) => place_in(*host, node),
             None => extent.host.and_then(|host| place_in(host, &found.node)),
         };

@@ -18,6 +18,8 @@ pub struct Extent {
     pub zero: bool,
     /// This layer decides the content; otherwise the backing node does (zeros when there is none).
     pub allocated: bool,
+    /// Nobody knows what is read here (a null disk).
+    pub undefined: bool,
     /// Stored compressed.
     pub compressed: bool,
     /// Where the bytes lie in [`Node::data_file`] or else [`Node::file`], when they lie there as they are.
@@ -98,7 +100,7 @@ pub fn extent_above(
                 });
             }
             None => {
-                extent.zero = true;
+                extent.zero = !extent.undefined;
                 return Ok(ChainExtent {
                     extent,
                     depth,

@@ -13,13 +13,13 @@ use crate::node::SharedNode;
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
     Choice::flag('q', "quiet"),
+    Choice::long_value("object"),
     Choice::flag('p', "progress"),
     Choice::value('f', "format"),
     Choice::long_flag("image-opts"),
     Choice::value('t', "cache"),
     Choice::value('o', "options"),
     Choice::long_flag("force"),
-    Choice::long_value("object"),
 ];
 
 /// Runs `qemu-img amend`.

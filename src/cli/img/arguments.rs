@@ -16,6 +16,8 @@ pub struct Choice {
     pub long: Option<&'static str>,
     /// It takes a value.
     pub value: bool,
+    /// The long name is never abbreviated, and makes no abbreviation of another one ambiguous.
+    pub whole: bool,
 }
 
 impl Choice {
@@ -26,6 +28,7 @@ impl Choice {
             short: Some(short),
             long: Some(long),
             value: false,
+            whole: false,
         }
     }
 
@@ -36,6 +39,7 @@ impl Choice {
             short: Some(short),
             long: Some(long),
             value: true,
+            whole: false,
         }
     }
 
@@ -46,6 +50,7 @@ impl Choice {
             short: None,
             long: Some(long),
             value: false,
+            whole: false,
         }
     }
 
@@ -56,6 +61,7 @@ impl Choice {
             short: None,
             long: Some(long),
             value: true,
+            whole: false,
         }
     }
 
@@ -66,7 +72,27 @@ impl Choice {
             short: Some(short),
             long: None,
             value: true,
+            whole: false,
         }
+    }
+
+    /// `-p` without a long name.
+    pub const fn short_flag(short: char, key: &'static str) -> Self {
+        Self {
+            key,
+            short: Some(short),
+            long: None,
+            value: false,
+            whole: false,
+        }
+    }
+
+    /// A long name that the help text promises and the real tool's parser does not know: here it is known, but
+    /// what the real tool makes of other names stays.
+    #[must_use]
+    pub const fn promised(mut self) -> Self {
+        self.whole = true;
+        self
     }
 
     /// The same option under another key: for a second long name of one option.
@@ -225,7 +251,7 @@ impl<'a> Arguments<'a> {
         let candidates: Vec<&Choice> = self
             .choices
             .iter()
-            .filter(|choice| named(choice, |long, name| long.starts_with(name)))
+            .filter(|choice| !choice.whole && named(choice, |long, name| long.starts_with(name)))
             .collect();
         match candidates.as_slice() {
             [] => Err(format!("unrecognized option '--{word}'")),

@@ -6,13 +6,14 @@ use super::arguments::{Choice, Given};
 use super::failure::{Failure, Outcome};
 use super::images;
 use super::session::{ImageOptions, Session, cache_mode, one_image};
-use crate::base::size::parse_argument_within;
+use crate::base::size::{parse_argument_within, parse_count_within};
 use crate::graph::{CacheMode, OpenFlags};
 use crate::job::bench::{self, Bench};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
-    Choice::flag('q', "quiet"),
+    Choice::short_flag('q', "quiet"),
+    Choice::long_flag("quiet").promised(),
     Choice::value('f', "format"),
     Choice::long_flag("image-opts"),
     Choice::value('t', "cache"),
@@ -28,7 +29,6 @@ const CHOICES: &[Choice] = &[
     Choice::long_value("flush-interval"),
     Choice::long_flag("no-drain"),
     Choice::flag('U', "force-share"),
-    Choice::long_value("object"),
 ];
 
 const LARGEST: u64 = i32::MAX.cast_unsigned() as u64;
@@ -123,17 +123,18 @@ impl Options {
     fn take(&mut self, option: Given) -> Result<(), Failure> {
         let value = option.value;
         let within = |what: &str, least: u64| parse_argument_within(what, &value, least, LARGEST);
+        let count = |what: &str, least: u64| parse_count_within(what, &value, least, LARGEST);
         match option.key {
             "cache" => {
                 self.cache =
                     cache_mode(&value).ok_or_else(|| Failure::words("Invalid cache mode"))?;
             }
-            "count" => self.bench.count = within("request count", 1)?,
+            "count" => self.bench.count = count("request count", 1)?,
             "buffer-size" => {
                 let size = within("buffer size", 1)?;
                 self.bench.size = u32::try_from(size).unwrap_or(u32::MAX);
             }
-            "depth" => self.depth = within("queue depth", 1)?,
+            "depth" => self.depth = count("queue depth", 1)?,
             "offset" => {
                 let largest = i64::MAX.cast_unsigned();
                 self.bench.offset = parse_argument_within("offset", &value, 0, largest)?;
@@ -149,11 +150,11 @@ impl Options {
             "native" => self.native = true,
             "write" => self.bench.write = true,
             "pattern" => {
-                let byte = parse_argument_within("pattern byte", &value, 0, 255)?;
+                let byte = parse_count_within("pattern byte", &value, 0, 255)?;
                 self.bench.pattern = u8::try_from(byte).unwrap_or(u8::MAX);
             }
             "flush-interval" => {
-                self.bench.flush_interval = Some(within("flush interval", 0)?).filter(|n| *n > 0);
+                self.bench.flush_interval = Some(count("flush interval", 0)?).filter(|n| *n > 0);
             }
             _ => {}
         }

@@ -12,7 +12,8 @@ use crate::node::{BitmapChange, SharedNode, no_bitmap};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
-    Choice::value('f', "format"),
+    Choice::short_value('f', "format"),
+    Choice::long_value("format").promised(),
     Choice::long_flag("image-opts"),
     Choice::long_flag("add"),
     Choice::value('g', "granularity"),

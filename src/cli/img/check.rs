@@ -103,7 +103,7 @@ fn check(
         OutputFormat::Human => session.print_unless_quiet(&text(&report)),
         OutputFormat::Json => {
             let value = Value::Object(facts(&report, name, node.driver()));
-            session.print(&format!("{}\n", json::pretty(&value)));
+            session.print_unless_quiet(&format!("{}\n", json::pretty(&value)));
         }
     }
     // What could not be examined outweighs what was found.

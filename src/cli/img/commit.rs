@@ -96,6 +96,7 @@ fn open_and_commit(
     // Opening for writing would change the image already.
     let looking = OpenFlags {
         writable: false,
+        about_to_write: true,
         ..flags
     };
     let chain = operand.open(looking, environment)?;

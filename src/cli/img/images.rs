@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::session::image_argument;
 use crate::base::Error;
+use crate::graph::options::values::parse_switch;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, open};
 use crate::node::SharedNode;
 
@@ -21,6 +22,14 @@ impl Operand<'_> {
     /// Opens it; an operand made of options is named in messages as it was given.
     pub fn open(self, flags: OpenFlags, environment: &Environment) -> Result<SharedNode, Failure> {
         let image = image_argument(self.name, self.format, self.image_opts, environment)?;
+        if let ImageArgument::Options(tree) = &image
+            && flags.force_share
+            && tree.lookup("force-share").is_some_and(is_off)
+        {
+            return Err(Failure::words(
+                "--force-share/-U conflicts with image options",
+            ));
+        }
         open(&image, flags, environment)
             .map_err(|error| match image {
                 ImageArgument::Options(_) => {
@@ -30,6 +39,13 @@ impl Operand<'_> {
             })
             .map_err(Failure::from)
     }
+}
+
+fn is_off(value: &serde_json::Value) -> bool {
+    value.as_bool() == Some(false)
+        || value
+            .as_str()
+            .is_some_and(|text| matches!(parse_switch("force-share", text), Ok(false)))
 }
 
 /// The cache mode of a `-t`, or its words.

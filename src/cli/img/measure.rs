@@ -24,10 +24,10 @@ const CHOICES: &[Choice] = &[
     Choice::long_flag("image-opts"),
     Choice::value('o', "options"),
     Choice::value('l', "snapshot"),
-    Choice::long_value("output"),
     Choice::value('s', "size"),
     Choice::flag('U', "force-share"),
     Choice::long_value("object"),
+    Choice::long_value("output"),
 ];
 
 /// What the command line says.

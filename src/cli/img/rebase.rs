@@ -17,6 +17,7 @@ const CHOICES: &[Choice] = &[
     Choice::flag('q', "quiet"),
     Choice::long_value("object"),
     Choice::flag('p', "progress"),
+    Choice::flag('U', "force-share"),
     Choice::value('f', "format"),
     Choice::long_flag("image-opts"),
     Choice::value('t', "cache"),
@@ -25,7 +26,6 @@ const CHOICES: &[Choice] = &[
     Choice::value('T', "backing-cache"),
     Choice::flag('u', "backing-unsafe"),
     Choice::flag('c', "compress"),
-    Choice::flag('U', "force-share"),
 ];
 
 /// Formats that a backing file can have.
@@ -100,7 +100,6 @@ fn open_and_rebase(
     let flags = OpenFlags {
         writable: true,
         no_backing: options.unsafely,
-        force_share: options.image.force_share,
         cache,
         ..OpenFlags::default()
     };

@@ -120,7 +120,11 @@ impl File {
 
 impl Node for File {
     fn driver(&self) -> &'static str {
-        "file"
+        if self.is_device() {
+            "host_device"
+        } else {
+            "file"
+        }
     }
 
     fn filename(&self) -> String {

@@ -53,6 +53,15 @@ impl File {
         !self.regular
     }
 
+    /// Asks the file system not to copy this file's blocks on writes, where it knows how (btrfs). Best before anything
+    /// is in the file.
+    pub fn set_no_copy_on_write(&self) {
+        if let Ok(flags) = rustix::fs::ioctl_getflags(&self.handle) {
+            // Other file systems refuse; there is nothing to turn off in them.
+            let _ = rustix::fs::ioctl_setflags(&self.handle, flags | rustix::fs::IFlags::NOCOW);
+        }
+    }
+
     /// Opens a host file. No lock is taken yet: [`crate::node::Node::set_access`].
     pub fn open(filename: &str, options: FileOptions) -> Result<Self> {
         if filename.is_empty() {

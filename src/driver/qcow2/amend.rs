@@ -49,7 +49,7 @@ impl Qcow2 {
         metadata.amend_data_file(request)?;
         metadata.check_backing_stays(request)?;
         if let Some(lazy) = request.lazy_refcounts {
-            metadata.amend_lazy_refcounts(lazy)?;
+            metadata.amend_lazy_refcounts(lazy, plan.version)?;
         }
         // Zero is how the real tools say "as it is".
         if let Some(size) = request.size.filter(|size| *size > 0) {
@@ -220,11 +220,11 @@ impl Metadata {
             .with_hint("You can use 'qemu-img rebase' instead."))
     }
 
-    fn amend_lazy_refcounts(&mut self, lazy: bool) -> Result<()> {
+    fn amend_lazy_refcounts(&mut self, lazy: bool, version: u32) -> Result<()> {
         if Self::header_is_lazy(&self.header) == lazy {
             return Ok(());
         }
-        if lazy && self.header.version < 3 {
+        if lazy && version < 3 {
             return Err(Error::caller(
                 "Lazy refcounts only supported with compatibility level 1.1 and above (use compat=1.1 or greater)",
             ));

@@ -21,8 +21,9 @@ use crate::node::{Access, HostFile, Node, Permissions, Preallocation, SharedNode
 const WRITTEN_HEAD: u64 = 4096;
 
 pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()> {
+    let attributes = Attributes::of(prepared)?;
     let plan = Plan::new(prepared, environment)?;
-    let file = create_file(&prepared.path)?;
+    let file = create_file(&prepared.path, attributes)?;
     let outcome = plan.run(&file).and_then(|()| file.close());
     let device = file.is_device();
     drop(file);
@@ -36,7 +37,7 @@ pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()
 }
 
 /// A new, empty file, locked as the real tools lock it.
-fn create_file(path: &str) -> Result<Arc<File>> {
+fn create_file(path: &str, attributes: Attributes) -> Result<Arc<File>> {
     let could_not = |error: Error| error.prefixed(format!("Could not create '{path}': "));
     let options = FileOptions {
         writable: true,
@@ -53,7 +54,28 @@ fn create_file(path: &str) -> Result<Arc<File>> {
         unshared: Permissions::RESIZE,
     })?;
     file.resize(0, Preallocation::Off)?;
+    if attributes.no_copy_on_write {
+        file.set_no_copy_on_write();
+    }
     Ok(file)
+}
+
+/// What the file itself is to be like.
+#[derive(Clone, Copy, Default)]
+struct Attributes {
+    no_copy_on_write: bool,
+}
+
+impl Attributes {
+    fn of(prepared: &Prepared) -> Result<Self> {
+        let mut tree = prepared.options.clone();
+        if take_unsigned(&mut tree, "extent_size_hint") > u64::from(u32::MAX) {
+            return Err(Error::caller("Extent size hint is too large"));
+        }
+        Ok(Self {
+            no_copy_on_write: take_on(&mut tree, "nocow")?.unwrap_or(false),
+        })
+    }
 }
 
 fn explain_size(error: Error, format: &str) -> Error {
@@ -139,7 +161,7 @@ impl Plan {
 /// Makes the data file; it goes away again when the image can't be made.
 fn create_with_data_file(name: &str, create: impl FnOnce(&HostFile) -> Result<()>) -> Result<()> {
     let path = open::creatable_path(name)?;
-    let file = create_file(&path)?;
+    let file = create_file(&path, Attributes::default())?;
     let device = file.is_device();
     let outcome = create(&HostFile::new(Arc::clone(&file) as SharedNode))
         .and_then(|()| write_head(&file))

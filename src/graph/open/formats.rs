@@ -190,7 +190,8 @@ fn open_raw(
         shown::json_name(members)
     };
     let raw = Raw::new(file, filename, window)?.with_discard(context.flags.discard);
-    if !context.probed || !context.flags.writable {
+    let writes = context.flags.writable || context.flags.about_to_write;
+    if !context.probed || !writes {
         return Ok(Arc::new(raw));
     }
     if !context.flags.backing {

@@ -1,11 +1,14 @@
 //! The recursion: a name or a tree becomes a node, with what lies below it.
 
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+
 use super::backing::BackingOptions;
 use super::{CacheMode, OpenFlags};
 use super::{backing, blkdebug, filters, formats, probe, protocol};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
-use crate::graph::options::values::text_of;
 use crate::graph::{Environment, OptionTree};
 use crate::node::{Access, SharedNode};
 
@@ -32,6 +35,8 @@ pub(super) struct NodeFlags {
     pub(super) writable_backing: usize,
     /// A layer below the top: nobody is warned that its format was probed.
     pub(super) backing: bool,
+    /// Opened for reading by somebody who is about to write: warned as for writing.
+    pub(super) about_to_write: bool,
     /// How many more nodes may be opened below this one.
     pub(super) depth_left: usize,
 }
@@ -49,6 +54,7 @@ impl NodeFlags {
             discard: flags.discard_unmap,
             writable_backing: flags.writable_backing,
             backing: false,
+            about_to_write: flags.about_to_write,
             depth_left,
         }
     }
@@ -68,6 +74,8 @@ impl NodeFlags {
 /// One open, with what all its nodes share.
 pub(super) struct Opener<'a> {
     pub(super) environment: &'a Environment,
+    /// The names that nodes were given.
+    pub(super) names: Mutex<BTreeSet<String>>,
 }
 
 /// A node that is open but for its backing file.
@@ -113,6 +121,7 @@ impl Opener<'_> {
             request.tree.merge_missing(tree);
             request.name = None;
         }
+        self.take_name(&mut request.tree)?;
         take_common(&mut request.tree, &mut flags)?;
         let driver = match request.tree.lookup("driver") {
             Some(serde_json::Value::String(_)) => request.tree.take_text("driver"),
@@ -179,6 +188,26 @@ impl Opener<'_> {
         })
     }
 
+    /// `node-name`: well-formed, and nobody else's.
+    fn take_name(&self, tree: &mut OptionTree) -> Result<()> {
+        let Some(name) = tree.take_text("node-name") else {
+            return Ok(());
+        };
+        let mut characters = name.chars();
+        let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())
+            && characters.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        if !well_formed {
+            return Err(Error::caller(format!("Invalid node-name: '{name}'")));
+        }
+        if self.names.lock().insert(name.clone()) {
+            Ok(())
+        } else {
+            Err(Error::caller(format!(
+                "Duplicate nodes with node-name='{name}'"
+            )))
+        }
+    }
+
     /// The node that stores the image.
     fn open_file_child(
         &self,
@@ -243,7 +272,7 @@ impl Opener<'_> {
         flags: NodeFlags,
     ) -> Result<SharedNode> {
         let below = tree.take_below(&format!("{child}."));
-        if let Some(reference) = tree.lookup(child).and_then(text_of) {
+        if let Some(serde_json::Value::String(reference)) = tree.lookup(child) {
             return Err(if below.is_empty() {
                 Error::caller(format!(
                     "Cannot find device='{reference}' nor node-name='{reference}'"
@@ -303,14 +332,11 @@ fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
             _ => return Err(Error::caller("Invalid discard option")),
         };
     }
-    tree.take_choice("detect-zeroes", &["off", "on", "unmap"])?;
-    if let Some(name) = tree.take_text("node-name") {
-        let mut characters = name.chars();
-        let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())
-            && characters.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        if !well_formed {
-            return Err(Error::caller(format!("Invalid node-name: '{name}'")));
-        }
+    let detect = tree.take_choice("detect-zeroes", &["off", "on", "unmap"])?;
+    if detect == Some(2) && !flags.discard {
+        return Err(Error::caller(
+            "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
+        ));
     }
     Ok(())
 }

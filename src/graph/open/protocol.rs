@@ -76,24 +76,36 @@ pub(super) fn open_named(name: &str, flags: NodeFlags) -> Result<SharedNode> {
             Protocol::File
         }
         Some(("file", path)) => {
+            // Without the prefix the name must not look like one with a protocol.
+            let path = match protocol_prefix(path) {
+                Some(_) => format!("./{path}"),
+                None => path.to_owned(),
+            };
             tree.set("filename", path);
             Protocol::File
         }
         Some((null @ ("null-co" | "null-aio"), rest)) => {
-            if rest != "//" {
-                return Err(Error::caller(
-                    "The only allowed filename for this driver is 'null-co://'",
-                ));
-            }
-            Protocol::Null(if null == "null-co" {
+            let driver = if null == "null-co" {
                 "null-co"
             } else {
                 "null-aio"
-            })
+            };
+            check_null_name(driver, &format!("{null}:{rest}"))?;
+            Protocol::Null(driver)
         }
         Some((protocol, _)) => return Err(refused(protocol)),
     };
     open(kind, Request { name: None, tree }, flags)
+}
+
+fn check_null_name(driver: &str, name: &str) -> Result<()> {
+    if name.strip_prefix(driver) == Some("://") {
+        Ok(())
+    } else {
+        Err(Error::caller(format!(
+            "The only allowed filename for this driver is '{driver}://'"
+        )))
+    }
 }
 
 /// The path at which an image can be created under a bare name.
@@ -120,8 +132,10 @@ fn refused(protocol: &str) -> Error {
 /// Opens a protocol node from its options.
 pub(super) fn open(kind: Protocol, request: Request, flags: NodeFlags) -> Result<SharedNode> {
     let mut tree = request.tree;
-    if let Some(name) = request.name {
-        tree.set("filename", name);
+    match (kind, request.name) {
+        (_, None) => {}
+        (Protocol::Null(driver), Some(name)) => check_null_name(driver, &name)?,
+        (_, Some(name)) => tree.set("filename", name),
     }
     let node: SharedNode = match kind {
         Protocol::File | Protocol::HostDevice => open_file(kind, &mut tree, flags)?,
@@ -142,7 +156,11 @@ pub(super) fn refuse_leftovers(driver: &str, tree: &OptionTree) -> Result<()> {
 }
 
 fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<SharedNode> {
-    let filename = tree.take_text("filename").unwrap_or_default();
+    let filename = match tree.take("filename") {
+        Some(serde_json::Value::String(name)) => name,
+        // What is no text is as good as nothing.
+        _ => String::new(),
+    };
     let locking = match tree.take_choice("locking", &["auto", "on", "off"])? {
         Some(1) => Locking::On,
         Some(2) => Locking::Off,
@@ -187,7 +205,6 @@ fn open_null(driver: &'static str, tree: &mut OptionTree, flags: NodeFlags) -> R
         return Err(Error::caller("latency-ns is invalid"));
     }
     let read_zeroes = tree.take_switch("read-zeroes")?.unwrap_or(false);
-    tree.take("filename");
     Ok(Arc::new(Null::new(
         driver,
         filename,

@@ -6,20 +6,19 @@ use crate::graph::OptionTree;
 use crate::node::Node;
 
 /// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's).
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 15] = [
     "offset",
     "encrypt.key-secret",
     "set-state.0.event",
     "inject-error.0.once",
     "image",
+    "read-zeroes",
     "driver",
     "config",
     "set-state.0.new_state",
     "inject-error.0.event",
     "align",
     "size",
-    "latency-ns",
-    "read-zeroes",
     "file",
     "key-secret",
     "header",
@@ -102,7 +101,7 @@ pub(super) fn format_name(driver: &str, file: &str, tree: &OptionTree) -> Option
 }
 
 pub(super) fn null_name(driver: &str, tree: &OptionTree) -> String {
-    let given: Vec<(String, Value)> = ["size", "latency-ns", "read-zeroes"]
+    let given: Vec<(String, Value)> = ["size", "read-zeroes"]
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), tree.lookup(name)?.clone())))
         .collect();

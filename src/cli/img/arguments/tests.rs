@@ -87,3 +87,15 @@ fn refusals_speak_getopts_words() {
         assert_eq!(permuted(line).unwrap_err(), words, "{line}");
     }
 }
+
+#[test]
+fn a_promised_name_works_whole_and_leaves_abbreviations_alone() {
+    let choices = [
+        Choice::flag('p', "parallel"),
+        Choice::long_flag("progress").promised(),
+    ];
+    let first = |word: &str| Arguments::permuted(&choices, vec![word.to_owned()]).advance();
+    assert_eq!(first("--progress").unwrap().unwrap().key, "progress");
+    assert_eq!(first("--p").unwrap().unwrap().key, "parallel");
+    assert_eq!(first("--prog").unwrap_err(), "unrecognized option '--prog'");
+}

@@ -6,37 +6,46 @@ use super::super::format_options::FormatOptions;
 use super::super::images;
 use super::super::option_help;
 use super::super::session::Session;
-use crate::base::size::{parse_argument, parse_argument_within};
+use crate::base::size::{parse_argument, parse_count_within};
 use crate::graph::CacheMode;
 
+/// The order shows where an abbreviation is ambiguous. The long names are the ones that work in the real tool; those
+/// that only its help knows follow.
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
     Choice::flag('q', "quiet"),
     Choice::long_value("object"),
-    Choice::flag('p', "progress"),
-    Choice::value('f', "source-format"),
     Choice::long_flag("source-image-opts"),
     Choice::long_flag("image-opts").meaning("source-image-opts"),
-    Choice::value('l', "source-snapshot"),
+    Choice::value('f', "source-format"),
     Choice::value('T', "source-cache"),
-    Choice::value('O', "target-format"),
+    Choice::value('l', "snapshot").meaning("source-snapshot"),
     Choice::long_flag("target-image-opts"),
-    Choice::value('o', "target-options"),
-    Choice::flag('c', "compress"),
-    Choice::value('t', "target-cache"),
+    Choice::value('O', "output-format").meaning("target-format"),
+    Choice::value('o', "options").meaning("target-options"),
+    Choice::value('t', "output-cache").meaning("target-cache"),
     Choice::value('B', "backing"),
     Choice::value('F', "backing-format"),
-    Choice::flag('n', "no-create"),
+    Choice::short_flag('c', "compress"),
+    Choice::short_flag('n', "no-create"),
+    Choice::short_flag('p', "progress"),
     Choice::long_flag("target-is-zero"),
     Choice::value('S', "sparse-size"),
     Choice::long_flag("bitmaps"),
+    Choice::long_flag("salvage"),
+    Choice::flag('W', "oob-writes"),
     Choice::long_flag("skip-broken-bitmaps"),
     Choice::flag('U', "force-share"),
     Choice::value('r', "rate"),
     Choice::value('m', "parallel"),
     Choice::flag('C', "copy-range-offloading"),
-    Choice::long_flag("salvage"),
-    Choice::flag('W', "oob-writes"),
+    Choice::long_flag("progress").promised(),
+    Choice::long_value("source-snapshot").promised(),
+    Choice::long_value("target-format").promised(),
+    Choice::long_value("target-options").promised(),
+    Choice::long_flag("compress").promised(),
+    Choice::long_value("target-cache").promised(),
+    Choice::long_flag("no-create").promised(),
 ];
 
 /// Longest run of zeros that `-S` can ask for.
@@ -169,7 +178,7 @@ impl Options {
             "force-share" => self.force_share = true,
             "rate" => self.rate = Some(parse_argument("rate limit", &value)?),
             "parallel" => {
-                let number = parse_argument_within("number of coroutines", &value, 1, 16)?;
+                let number = parse_count_within("number of coroutines", &value, 1, 16)?;
                 let number = usize::try_from(number).unwrap_or(1);
                 self.workers = number.min(images::workers());
             }

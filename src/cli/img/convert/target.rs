@@ -120,14 +120,15 @@ fn creation(
     if let Some(format) = &options.backing_format {
         tree.set("backing_fmt", format.as_str());
     }
-    if tree.lookup("backing_file").is_some_and(|name| name == "") {
-        tree.take("backing_file");
-        tree.take("backing_fmt");
-    }
     if tree.lookup("backing_file").is_some() && tree.lookup("backing_fmt").is_none() {
         return Err(Failure::words(
             "Use of backing file requires explicit backing format",
         ));
+    }
+    // No file behind the name: the real tool crashes here.
+    if tree.lookup("backing_file").is_some_and(|name| name == "") {
+        tree.take("backing_file");
+        tree.take("backing_fmt");
     }
     if options.compressed {
         refuse_compression(format, &tree)?;

@@ -16,8 +16,16 @@ use crate::node::{Preallocation, SharedNode};
 #[derive(Debug)]
 pub(super) enum Target {
     Raw,
-    Luks { header: u64 },
-    Qcow2(Qcow2Target),
+    Luks {
+        header: u64,
+    },
+    Qcow2 {
+        target: Qcow2Target,
+        /// What the source leaves out has to be hidden: all is data.
+        backed: bool,
+        /// Version 3 has bitmaps.
+        bitmaps: bool,
+    },
 }
 
 impl Target {
@@ -48,7 +56,11 @@ impl Target {
             "luks" => Self::Luks {
                 header: luks_header(&mut tree, "", environment)?,
             },
-            _ => Self::Qcow2(qcow2(&mut tree, environment)?),
+            _ => Self::Qcow2 {
+                backed: tree.lookup("backing_file").is_some(),
+                bitmaps: tree.lookup("compat").is_none_or(|level| level != "0.10"),
+                target: qcow2(&mut tree, environment)?,
+            },
         })
     }
 
@@ -57,13 +69,18 @@ impl Target {
         match self {
             Self::Raw => Ok(measure::flat(size.next_multiple_of(512), 0)),
             Self::Luks { header } => Ok(measure::flat(size, *header)),
-            Self::Qcow2(target) => {
+            Self::Qcow2 {
+                target,
+                backed,
+                bitmaps: has_bitmaps,
+            } => {
                 let data = match source {
+                    Some(_) if *backed => size,
                     Some(source) => measure::data_bytes(source, target.cluster_size)?,
                     None => 0,
                 };
                 let mut sizes = measure::qcow2(target, size, data)?;
-                if let Some(source) = source {
+                if let (Some(source), true) = (source, *has_bitmaps) {
                     sizes.bitmaps = bitmaps(source, size, target.cluster_size)?;
                 }
                 Ok(sizes)
