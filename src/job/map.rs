@@ -39,13 +39,13 @@ pub struct Place {
 }
 
 /// A place in the file that a node keeps its content in.
-fn place_in(host: HostOffset, node: &SharedNode) -> Option<Place> {
+fn place_in(host: HostOffset, node: &SharedNode) -> Place {
     let file = node.data_file().or_else(|| node.file());
-    Some(Place {
+    Place {
         offset: host.bytes(),
         // A protocol's bytes lie in itself.
         filename: file.as_ref().unwrap_or(node).filename(),
-    })
+    }
 }
 
 impl Run {
@@ -55,8 +55,8 @@ impl Run {
         let past_end = found.depth > 0 && start >= found.node.length()?;
         let place = match &found.kept {
             _ if extent.undefined => None,
-            Some((host, node)) => place_in(*host, node),
-            None => extent.host.and_then(|host| place_in(host, &found.node)),
+            Some((host, node)) => Some(place_in(*host, node)),
+            None => extent.host.map(|host| place_in(host, &found.node)),
         };
         Ok(Self {
             start,
