@@ -2,8 +2,8 @@
 
 use super::progress::{Meter, Progress};
 use crate::base::{Error, GuestOffset, Result};
-use crate::node::SharedNode;
 use crate::node::extent::extent_above;
+use crate::node::{SharedNode, ZeroFlags};
 
 /// One rebase.
 pub struct Rebase<'a> {
@@ -214,24 +214,29 @@ impl Work<'_> {
     /// Writes runs of clusters in which old and new differ.
     fn differing_clusters(&self, position: u64, end: u64, buffers: &Buffers) -> Result<()> {
         let index = |offset: u64| usize::try_from(offset - position).unwrap_or(usize::MAX);
+        // Nothing but zeros lies behind the old layer's end.
+        let zero = position >= self.old.length;
         let mut from = position;
         let mut at = position;
         while at < end {
             let next = (at - at % self.cluster + self.cluster).min(end);
             let same = buffers.old[index(at)..index(next)] == buffers.new[index(at)..index(next)];
-            if same || self.rebase.compressed {
-                self.write(from, &buffers.old[index(from)..index(at)])?;
+            if same || (self.rebase.compressed && !zero) {
+                self.write(from, &buffers.old[index(from)..index(at)], zero)?;
                 if !same {
-                    self.write(at, &buffers.old[index(at)..index(next)])?;
+                    self.write(at, &buffers.old[index(at)..index(next)], zero)?;
                 }
                 from = next;
             }
             at = next;
         }
-        self.write(from, &buffers.old[index(from)..index(end)])
+        self.write(from, &buffers.old[index(from)..index(end)], zero)
     }
 
-    fn write(&self, position: u64, data: &[u8]) -> Result<()> {
+    fn write(&self, position: u64, data: &[u8], zero: bool) -> Result<()> {
+        if zero && !data.is_empty() && self.write_zeroes(position, data.len() as u64)? {
+            return Ok(());
+        }
         let offset = GuestOffset::new(position);
         let top = self.rebase.top;
         let whole = position.is_multiple_of(self.cluster)
@@ -243,5 +248,22 @@ impl Work<'_> {
         } else {
             top.write_at(offset, data)
         }
+    }
+
+    /// Whether the layer can hold zeros as such. Where it has no zero clusters, and lies on nothing yet, it drops them:
+    /// the new backing file would show through (it does with the real tool).
+    fn write_zeroes(&self, position: u64, length: u64) -> Result<bool> {
+        let top = self.rebase.top;
+        let offset = GuestOffset::new(position);
+        top.write_zeroes(offset, length, ZeroFlags::empty())?;
+        let (mut at, end) = (position, position + length);
+        while at < end {
+            let found = top.extent(GuestOffset::new(at), end - at)?;
+            if !found.allocated || found.length == 0 {
+                return Ok(false);
+            }
+            at += found.length;
+        }
+        Ok(true)
     }
 }

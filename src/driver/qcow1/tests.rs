@@ -1,8 +1,8 @@
-//! Against flat memory, against files the real tool wrote, and hand-made images that it mistreats.
+//! Against files the real tool wrote, and hand-made images that it mistreats.
 
 mod broken;
-mod model;
 mod real;
+mod writing;
 
 use std::sync::Arc;
 

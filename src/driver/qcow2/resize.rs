@@ -159,14 +159,15 @@ impl Metadata {
         Ok(())
     }
 
-    /// Zeroes the entries from `kept` on and frees their tables; the table's length stays (errata 65).
+    /// Zeroes the entries from `kept` on and frees their tables, with the VM state that lies behind the disk; the
+    /// table's length stays (errata 65). The real tool leaks the VM state.
     fn shrink_l1(&mut self, kept: u64) -> Result<()> {
         let kept = usize::try_from(kept).unwrap_or(usize::MAX);
         let dropped: Vec<L1Entry> = self.l1.get(kept..).unwrap_or_default().to_vec();
         if dropped.is_empty() {
             return Ok(());
         }
-        self.write_tables()?;
+        self.leave_caches()?;
         self.file.flush()?;
         for entry in self.l1.iter_mut().skip(kept) {
             *entry = L1Entry::EMPTY;
@@ -175,14 +176,11 @@ impl Metadata {
         self.write_whole_l1()?;
         self.file.flush()?;
         self.file.debug_event(DebugEvent::L1ShrinkFreeL2Clusters);
-        for entry in dropped {
-            if let Some(table) = entry.l2_table() {
-                let cluster = self.geometry.host_cluster(table);
-                self.active_l2_clusters.remove(&cluster);
-                self.free_clusters(cluster, 1, FreeReason::Other)?;
-            }
+        for table in dropped.iter().filter_map(|entry| entry.l2_table()) {
+            let cluster = self.geometry.host_cluster(table);
+            self.active_l2_clusters.remove(&cluster);
         }
-        Ok(())
+        self.lower_tree(&dropped, FreeReason::Other)
     }
 
     /// Drops refcount blocks that count nothing but themselves.

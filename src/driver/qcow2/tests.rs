@@ -1,7 +1,6 @@
-//! The driver against the real tools and against a flat vector.
+//! The driver against the real tools. Against a flat vector it is tested from outside: `iotests/model.rs`.
 
 mod crash;
-mod flat_disk;
 mod injected;
 mod iv;
 mod parallel;

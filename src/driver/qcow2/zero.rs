@@ -5,6 +5,7 @@ use super::image::Qcow2;
 use super::metadata::FreeReason;
 use super::write::Payload;
 use crate::base::error::errno;
+use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::lookup::Mapping;
 use crate::format::qcow2::{Cluster, L2Entry};
@@ -22,14 +23,30 @@ impl Qcow2 {
         self.check_range(offset, length)?;
         self.check_writable()?;
         self.mark_dirty(offset.bytes(), length);
-        let unit = self.geometry.subcluster_size();
+        if self.encryption_method.is_none() {
+            return self.zero_range(offset, offset.plus(length)?, flags);
+        }
+        // Parts of sectors are written like data, as the real tool does.
         let end = offset.plus(length)?;
+        let sector = SECTOR_SIZE as u64;
+        let first = end.min(offset.saturating_plus(sector - 1).align_down(sector));
+        let last = first.max(end.align_down(sector));
+        self.write_zero_bytes(offset, first.distance_from(offset), flags)?;
+        if last > first {
+            self.zero_range(first, last, flags)?;
+        }
+        self.write_zero_bytes(last, end.distance_from(last), flags)
+    }
+
+    fn zero_range(&self, offset: GuestOffset, end: GuestOffset, flags: ZeroFlags) -> Result<()> {
+        let unit = self.geometry.subcluster_size();
         let first = offset.saturating_plus(unit - 1).align_down(unit);
         let mut whole_end = end;
         if end.bytes() >= self.size() {
             whole_end = end.saturating_plus(unit - 1);
         }
         whole_end = whole_end.align_down(unit);
+        let length = end.distance_from(offset);
         if whole_end <= first {
             return self.zero_part_of_run(offset, length, flags);
         }
@@ -218,7 +235,7 @@ impl Qcow2 {
 
     /// Real zeros.
     fn write_zero_bytes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
-        if flags.contains(ZeroFlags::NO_FALLBACK) {
+        if length > 0 && flags.contains(ZeroFlags::NO_FALLBACK) {
             return Err(Error::bare(errno::ENOTSUP));
         }
         let mut offset = offset;
