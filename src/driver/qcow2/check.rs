@@ -56,7 +56,8 @@ impl Qcow2 {
         let _own = self.ranges.own_all();
         let mut metadata = self.metadata()?;
         if self.writable {
-            // What is in memory must be in the file: the check reads it there.
+            // What is in memory must be in the file, late refcounts too: the check reads it there.
+            metadata.flush_all()?;
             metadata.leave_caches()?;
         }
         let mut lines = Lines::new(report);
