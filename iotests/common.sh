@@ -60,6 +60,52 @@ io_commands() {
     io -f "$IMAGE_FORMAT" "${arguments[@]}" "$file"
 }
 
+# An image of this run's format, made without a word: make FILE SIZE [CREATE-ARGUMENT…]. For luks the password is there
+# and costs little.
+make() {
+    local file=$1 size=$2
+    shift 2
+    if [ "$IMAGE_FORMAT" = luks ]; then
+        quiet img create --object secret,id=s,data=geheim -f luks -o key-secret=s,iter-time=10 "$@" "$file" "$size"
+    else
+        quiet img create -f "$IMAGE_FORMAT" "$@" "$file" "$size"
+    fi
+}
+
+# What opens an image of this run's format, into the array `at`: image_at FILE
+image_at() {
+    if [ "$IMAGE_FORMAT" = luks ]; then
+        at=(--object secret,id=s,data=geheim --image-opts "driver=luks,key-secret=s,file.filename=$1")
+    else
+        at=(-f "$IMAGE_FORMAT" "$1")
+    fi
+}
+
+# Commands on an image of this run's format, luks included: on FILE COMMAND…
+on() {
+    local file=$1 command arguments=() at
+    shift
+    for command in "$@"; do
+        arguments+=(-c "$command")
+    done
+    image_at "$file"
+    io "${arguments[@]}" "${at[@]}"
+}
+
+# Length of a file.
+length_of() {
+    printf '%s: %d bytes\n' "$1" "$(stat -c %s "$1")"
+}
+
+# The big-endian fields of a qcow2 header that say where what lies.
+layout() {
+    local file=$1
+    printf '%s: size %d, l1 %d at %#x, refcount table %d at %#x, snapshots %d at %#x, features %x %x %x, %d bytes\n' \
+        "$file" "$(number "$file" 24 8)" "$(number "$file" 36 4)" "$(number "$file" 40 8)" "$(number "$file" 56 4)" \
+        "$(number "$file" 48 8)" "$(number "$file" 60 4)" "$(number "$file" 64 8)" "$(number "$file" 72 8)" \
+        "$(number "$file" 80 8)" "$(number "$file" 88 8)" "$(stat -c %s "$file")"
+}
+
 # Which layer of a chain has what, a line for each stretch: host offsets are left out and what lies side by side
 # is one, since a job may copy in any order. layers FILE
 layers() {
@@ -160,8 +206,11 @@ _show() {
 }
 
 _run() {
-    "$@" >"$STREAMS/stdout" 2>"$STREAMS/stderr"
-    status=$?
+    # The shell's own word on a tool that a signal ended has a process id in it.
+    {
+        "$@" >"$STREAMS/stdout" 2>"$STREAMS/stderr"
+        status=$?
+    } 2>/dev/null
 }
 
 _print() {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use cowproof::cli::{audit, img, io, link};
+use cowproof::cli::{audit, check, img, io, link};
 use cowproof::conform::command as run;
 
 #[derive(Parser)]
@@ -34,6 +34,8 @@ enum Command {
     Run(Box<run::RunArguments>),
     /// Find reused initialization vectors, plaintext and weak choices in encrypted images
     Audit(audit::AuditArguments),
+    /// Explain what is wrong with an image, and what a repair would do
+    Check(check::CheckArguments),
     /// Make links named qemu-img and qemu-io that point at this program
     Link(link::LinkArguments),
 }
@@ -66,6 +68,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Io(tool) => io::main("cowproof io", tool.arguments),
         Command::Run(run) => run::main(&run),
         Command::Audit(audit) => audit::main(&audit),
+        Command::Check(check) => check::main(&check),
         Command::Link(link) => link::main(&link),
     }
 }

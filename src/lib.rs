@@ -20,6 +20,8 @@ pub mod audit;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub mod inspect;
+
 pub mod job;
 
 #[cfg(feature = "cli")]

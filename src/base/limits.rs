@@ -35,6 +35,8 @@ pub const QCOW2_MAX_BITMAP_BYTES_TOTAL: u64 = 2 << 30;
 pub const MAX_BACKING_NAME_BYTES: u32 = 1023;
 /// QEMU: bytes of one request.
 pub const MAX_REQUEST_BYTES: u64 = 2_147_483_136;
+/// QEMU: bytes of the longest node.
+pub const MAX_NODE_BYTES: u64 = (1 << 63) - (1 << 30);
 /// QEMU: number of L1 entries of a qcow v1 image that can be read in one request.
 pub const QCOW1_MAX_L1_ENTRIES: u64 = 268_435_455;
 /// ours: depth of a backing chain. The real tools follow a loop until memory is gone.

@@ -1,6 +1,7 @@
 //! Sizes as people write and read them: `64M`, `1.5G`, `0x200`; `64 MiB`, `1.5 GiB`.
 
 use super::error::{Error, Kind, errno};
+use super::limits::MAX_NODE_BYTES;
 
 /// Why a text is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -243,6 +244,15 @@ pub fn signed_number(value: &str) -> Option<i64> {
     number
         .ok()
         .map(|number| if negative { -number } else { number })
+}
+
+/// Refuses a length that no disk can have, in the real tool's words.
+pub fn check_node_length(length: u64) -> Result<(), Error> {
+    if length > MAX_NODE_BYTES {
+        let words = format!("offset({length}) exceeds maximum({MAX_NODE_BYTES})");
+        return Err(Error::caller(words).with_errno(errno::EFBIG));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

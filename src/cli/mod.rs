@@ -1,6 +1,8 @@
 //! Floor 7: the talking parts.
 
 pub mod audit;
+pub mod check;
+mod explain;
 pub mod img;
 pub mod io;
 pub mod json;

@@ -14,4 +14,5 @@ pub mod qcow1;
 pub mod qcow2;
 pub mod raw;
 pub mod run_writer;
+pub mod scratch;
 pub mod writethrough;

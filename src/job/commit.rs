@@ -33,6 +33,7 @@ pub fn run(commit: &Commit<'_>) -> Result<()> {
         workers: commit.workers,
         zeroes: Zeroes::Known,
         compressed_cluster: None,
+        verbatim: false,
         out_of_order: false,
         unwritten: Unwritten::Unknown,
         salvage: false,

@@ -62,6 +62,8 @@ pub struct Settings {
     pub workers: usize,
     /// What becomes of zeros.
     pub zeroes: Zeroes,
+    /// Data is copied as it is: nobody looks for zeros in it.
+    pub verbatim: bool,
     /// Write compressed clusters of this many bytes.
     pub compressed_cluster: Option<usize>,
     /// Don't keep the target in the order of the source.
@@ -128,8 +130,8 @@ pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
         plan: Mutex::new(plan()),
         queue: queue::Queue::default(),
         meter: Meter::new(conversion.progress, total),
-        pace: settings.rate.map(pace::Pace::new),
-        sparseness: Sparseness::new(settings.zeroes.shortest()),
+        pace: settings.rate.and_then(pace::Pace::new),
+        sparseness: Sparseness::new(settings.zeroes.shortest()).filter(|_| !settings.verbatim),
         chunk,
         failure: Mutex::new(None),
     };

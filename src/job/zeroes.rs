@@ -61,14 +61,16 @@ impl Sparseness {
         self.join_short(runs)
     }
 
-    /// Turns zero runs that are too short into data and joins what then touches.
+    /// Turns zero runs that are too short into data and joins what then touches. The last one may go on behind the
+    /// buffer: it stays.
     fn join_short(self, runs: Vec<Run>) -> Vec<Run> {
         if self.shortest == self.alignment || runs.len() < 2 {
             return runs;
         }
         let mut joined: Vec<Run> = Vec::new();
+        let end = runs.last().map_or(0, |run| run.range.end);
         for mut run in runs {
-            run.zero &= run.range.len() >= self.shortest;
+            run.zero &= run.range.len() >= self.shortest || run.range.end == end;
             match joined.last_mut() {
                 Some(last) if last.zero == run.zero => last.range.end = run.range.end,
                 _ => joined.push(run),

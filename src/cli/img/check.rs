@@ -9,7 +9,7 @@ use super::failure::{Failure, Outcome};
 use super::session::{ImageOptions, OutputFormat, Session, cache_mode, one_image};
 use crate::base::Error;
 use crate::base::error::errno;
-use crate::cli::json;
+use crate::cli::{explain, json};
 use crate::graph::{CacheMode, OpenFlags};
 use crate::node::notice::carries_program_name;
 use crate::node::{CheckReport, Repair, SharedNode};
@@ -26,6 +26,9 @@ const CHOICES: &[Choice] = &[
     Choice::flag('U', "force-share"),
 ];
 
+/// Ours alone, so not where the real tool's name is used.
+const EXPLAIN: Choice = Choice::long_flag("explain");
+
 /// Exit codes, best first.
 mod code {
     pub(super) const FAILED: u8 = 1;
@@ -40,19 +43,30 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let mut output = OutputFormat::Human;
     let mut repair = Repair::Nothing;
     let mut cache_name = "writeback".to_owned();
-    let mut given = session.arguments(CHOICES, arguments);
+    let mut explained = false;
+    let choices = match session.program() {
+        "qemu-img" => CHOICES.to_vec(),
+        _ => [CHOICES, &[EXPLAIN]].concat(),
+    };
+    let mut given = session.arguments(&choices, arguments);
     while let Some(option) = session.next_option(&mut given)? {
         let Some(option) = image.take(option) else {
             continue;
         };
         match option.key {
             "cache" => cache_name = option.value,
+            "explain" => explained = true,
             "repair" => repair = parse_repair(&option.value)?,
             _ => output = OutputFormat::parse(&option.value)?,
         }
     }
     let name = one_image(given)?;
     image.refuse_contradiction()?;
+    if explained {
+        let told = explain::tell(&name, output == OutputFormat::Json)?;
+        session.print(&told.text);
+        return Ok(told.code);
+    }
     let cache: CacheMode = cache_mode(&cache_name)
         .ok_or_else(|| Failure::words(format!("Invalid source cache option: {cache_name}")))?;
     let environment = session.environment();

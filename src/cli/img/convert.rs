@@ -14,7 +14,7 @@ use crate::cli::progress::Printer;
 use crate::graph::{Environment, OpenFlags};
 use crate::job::convert::{self, Conversion, Settings, Step};
 use crate::job::sources::Sources;
-use crate::node::SharedNode;
+use crate::node::{Node, SharedNode};
 
 /// Runs `qemu-img convert`.
 pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
@@ -103,7 +103,9 @@ fn copy(
             ));
         }
     };
+    let offloads = |node: &SharedNode| offloads_copies(node.as_ref());
     let settings = Settings {
+        verbatim: options.copy_range && nodes.iter().chain([target]).all(offloads),
         // What salvaging says comes in the order of the disk.
         workers: if options.salvage { 1 } else { options.workers },
         zeroes: convert::Zeroes::from_sparse_size(options.sparse_size),
@@ -134,6 +136,21 @@ fn copy(
         },
     })
     .map_err(words)
+}
+
+/// Whether the real tool has the host copy between such images, without seeing the data.
+fn offloads_copies(node: &dyn Node) -> bool {
+    let plain = || node.info().is_ok_and(|info| !info.encrypted);
+    match node.driver() {
+        "raw" => true,
+        "qcow2" => {
+            plain()
+                && node
+                    .backing()
+                    .is_none_or(|backing| offloads_copies(backing.as_ref()))
+        }
+        _ => false,
+    }
 }
 
 /// The words of a copy that failed.

@@ -166,6 +166,7 @@ fn transfer(
         workers: images::workers(),
         zeroes: Zeroes::AsData,
         compressed_cluster: None,
+        verbatim: false,
         out_of_order: false,
         unwritten: Unwritten::Unknown,
         salvage: false,

@@ -4,7 +4,7 @@ use super::arguments::Choice;
 use super::failure::{Failure, Outcome};
 use super::session::{ImageOptions, Session};
 use crate::base::Error;
-use crate::base::size::parse_option;
+use crate::base::size::{check_node_length, parse_option};
 use crate::graph::{OpenFlags, OptionTree};
 use crate::node::{Preallocation, SharedNode};
 
@@ -129,6 +129,7 @@ fn resize(
         );
         return Err(Failure::Said(1));
     }
+    check_node_length(new)?;
     Ok(node.resize(new, preallocation)?)
 }
 

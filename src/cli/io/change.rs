@@ -7,6 +7,7 @@ use super::session::{Session, check_range};
 use super::stats::Report;
 use super::words::{Options, number};
 use crate::base::limits::MAX_REQUEST_BYTES;
+use crate::base::size::check_node_length;
 use crate::base::{Error, GuestOffset};
 use crate::node::Preallocation;
 
@@ -77,6 +78,7 @@ pub(super) fn truncate(session: &mut Session, words: &[&str]) -> Outcome {
     let length = options.operands.first().or(words.get(1));
     let length = number(length.ok_or(Complaint::Usage)?)?;
     session.settle();
+    check_node_length(length)?;
     session.node()?.resize(length, mode)?;
     Ok(())
 }

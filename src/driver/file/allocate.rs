@@ -66,13 +66,16 @@ impl File {
                 return Ok(true);
             }
         }
-        if self.regular && offset.bytes() >= file_length {
-            // Everything behind the end is zero already: only the length changes.
-            self.host().set_len(end)?;
-            return Ok(true);
-        }
+        // Everything behind the end is zero already: where zeroing fails, the length can change alone.
+        let behind_end = self.regular && offset.bytes() >= file_length;
+        let make_longer = || -> Result<bool> {
+            if behind_end {
+                self.host().set_len(end)?;
+            }
+            Ok(behind_end)
+        };
         if self.no_zero_range.load(Ordering::Relaxed) {
-            return Ok(false);
+            return make_longer();
         }
         match fallocate(
             self.host(),
@@ -83,7 +86,7 @@ impl File {
             Ok(()) => Ok(true),
             Err(error) if unsupported(error) => {
                 self.no_zero_range.store(true, Ordering::Relaxed);
-                Ok(false)
+                make_longer()
             }
             Err(error) => Err(Error::bare(error.raw_os_error())),
         }

@@ -138,6 +138,9 @@ pub fn create_with_data(
     }
     reserve(file, &layout, options.preallocation)?;
     write_tables(file, &geometry, &layout)?;
+    if options.preallocation == Preallocation::Metadata && data.is_none() {
+        write_tail(file, &geometry, &layout, size)?;
+    }
     file.write_at(HostOffset::ZERO, &first_cluster)?;
     if file.length()? < layout.length {
         file.resize(layout.length, Preallocation::Off)?;
@@ -184,6 +187,18 @@ fn reserve(file: &HostFile, layout: &Layout, how: Preallocation) -> Result<()> {
         [layout.reserved.start, layout.reserved.end].map(|cluster| layout.offset(cluster).bytes());
     file.resize(start, Preallocation::Off)?;
     file.resize(end, how)
+}
+
+/// What the last preallocated cluster has behind the disk's end is written, the rest of it is not.
+fn write_tail(file: &HostFile, geometry: &Geometry, layout: &Layout, size: u64) -> Result<()> {
+    let tail = size.next_multiple_of(geometry.cluster_size()) - size;
+    let Some(last) = layout.data.last().filter(|_| tail > 0) else {
+        return Ok(());
+    };
+    let end = layout.offset(last.host + last.count).bytes();
+    // Less than a cluster, 2 MiB.
+    let zeros = vec![0; usize::try_from(tail).unwrap_or(0)];
+    file.write_at(HostOffset::new(end.saturating_sub(tail)), &zeros)
 }
 
 /// What the first cluster says.

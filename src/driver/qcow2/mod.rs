@@ -36,7 +36,7 @@ mod testing;
 mod tests;
 mod vm_state;
 #[cfg(test)]
-mod workshop;
+pub(crate) mod workshop;
 mod write;
 mod zero;
 

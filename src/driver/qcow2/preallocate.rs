@@ -85,6 +85,7 @@ impl Qcow2 {
             let plan = metadata.prepare_write(offset, left, None)?;
             if let Some(change) = plan.change {
                 self.forget_stale_bytes(&change)?;
+                self.write_tail(&change, growth)?;
                 self.commit_reserved(metadata, change, growth)?;
                 let end = plan.host.plus(plan.length)?.bytes();
                 file_end = end.next_multiple_of(unit).max(file_end);
@@ -111,6 +112,21 @@ impl Qcow2 {
         }
         self.file
             .write_zeroes(change.host, length, ZeroFlags::empty())
+    }
+
+    /// What the last cluster has behind the new end is written, as the real tool does; the rest of it is not.
+    fn write_tail(&self, change: &MappingChange, growth: &Growth) -> Result<()> {
+        let geometry = &self.geometry;
+        let inside = growth.new.saturating_sub(change.first.bytes());
+        let all = change.clusters * geometry.cluster_size();
+        if geometry.extended_l2() || geometry.external_data() || !change.allocated || inside >= all
+        {
+            return Ok(());
+        }
+        // Less than a cluster, 2 MiB.
+        let mut zeros = vec![0; usize::try_from(all - inside).unwrap_or(0)];
+        let (guest, host) = (change.first.plus(inside)?, change.host.plus(inside)?);
+        self.store(guest, host, Payload::Scratch(&mut zeros))
     }
 
     /// Maps reserved clusters. Their subclusters stay what they are, unless zeros have to hide a backing file; what the last cluster of the old disk holds comes
@@ -151,13 +167,10 @@ impl Qcow2 {
         let table = metadata.writable_l2(change.first)?;
         let entry = metadata.l2_entry(table, geometry.l2_index(change.first))?;
         let mut bytes = growth.kept.clone();
-        let unit = geometry.subcluster_size();
-        bytes.resize(
-            bytes
-                .len()
-                .next_multiple_of(usize::try_from(unit).unwrap_or(1)),
-            0,
-        );
+        if geometry.extended_l2() {
+            let unit = usize::try_from(geometry.subcluster_size()).unwrap_or(1);
+            bytes.resize(bytes.len().next_multiple_of(unit), 0);
+        }
         if geometry.extended_l2() && matches!(entry.cluster(geometry), Cluster::Compressed(_)) {
             // The real tool gives the cluster no subclusters, and its content is lost.
             change.holds_data = true;

@@ -14,13 +14,13 @@ use crate::node::HostFile;
 const PASSPHRASE: &str = "pw";
 
 /// A directory for one test.
-pub(super) struct Workshop {
+pub(crate) struct Workshop {
     directory: tempfile::TempDir,
 }
 
 impl Workshop {
     /// `None`, loudly, without the real tools.
-    pub(super) fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if Command::new("qemu-img").arg("--version").output().is_err() {
             eprintln!("skipped(no qemu-img)");
             return None;
@@ -31,17 +31,17 @@ impl Workshop {
     }
 
     /// The path of a file.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// A file's bytes.
-    pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
 
     /// Overwrites bytes of a file.
-    pub(super) fn patch(&self, name: &str, patches: &[(u64, &[u8])]) {
+    pub(crate) fn patch(&self, name: &str, patches: &[(u64, &[u8])]) {
         use std::os::unix::fs::FileExt;
         let file = std::fs::File::options()
             .write(true)
@@ -53,12 +53,12 @@ impl Workshop {
     }
 
     /// Copies a file.
-    pub(super) fn copy(&self, from: &str, to: &str) {
+    pub(crate) fn copy(&self, from: &str, to: &str) {
         std::fs::copy(self.path(from), self.path(to)).unwrap();
     }
 
     /// A real tool, in the directory, with the secret `s`.
-    pub(super) fn try_tool(&self, tool: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn try_tool(&self, tool: &str, arguments: &[&str]) -> Output {
         Command::new(tool)
             .current_dir(self.directory.path())
             .env("LC_ALL", "C")
@@ -68,7 +68,7 @@ impl Workshop {
     }
 
     /// The same, and it must succeed; gives what it printed.
-    pub(super) fn tool(&self, tool: &str, arguments: &[&str]) -> String {
+    pub(crate) fn tool(&self, tool: &str, arguments: &[&str]) -> String {
         let output = self.try_tool(tool, arguments);
         assert!(
             output.status.success(),
@@ -80,17 +80,17 @@ impl Workshop {
     }
 
     /// `qemu-img`.
-    pub(super) fn img(&self, arguments: &[&str]) -> String {
+    pub(crate) fn img(&self, arguments: &[&str]) -> String {
         self.tool("qemu-img", arguments)
     }
 
     /// `qemu-img` with arguments split at spaces.
-    pub(super) fn img_line(&self, line: &str) -> String {
+    pub(crate) fn img_line(&self, line: &str) -> String {
         self.img(&line.split(' ').collect::<Vec<_>>())
     }
 
     /// `qemu-io` with these commands on an unencrypted qcow2 image.
-    pub(super) fn io(&self, image: &str, commands: &[&str]) -> String {
+    pub(crate) fn io(&self, image: &str, commands: &[&str]) -> String {
         let mut arguments = vec!["-f", "qcow2"];
         for command in commands {
             arguments.extend(["-c", command]);
@@ -100,7 +100,7 @@ impl Workshop {
     }
 
     /// An image in ours.
-    pub(super) fn try_open(&self, name: &str, options: &Qcow2OpenOptions) -> Result<Arc<Qcow2>> {
+    pub(crate) fn try_open(&self, name: &str, options: &Qcow2OpenOptions) -> Result<Arc<Qcow2>> {
         let file = File::open(
             self.path(name).to_str().unwrap(),
             FileOptions {
@@ -117,12 +117,12 @@ impl Workshop {
     }
 
     /// An image in ours, for reading.
-    pub(super) fn open(&self, name: &str) -> Arc<Qcow2> {
+    pub(crate) fn open(&self, name: &str) -> Arc<Qcow2> {
         self.try_open(name, &Qcow2OpenOptions::default()).unwrap()
     }
 
     /// An image in ours, for writing.
-    pub(super) fn open_writable(&self, name: &str) -> Arc<Qcow2> {
+    pub(crate) fn open_writable(&self, name: &str) -> Arc<Qcow2> {
         let options = Qcow2OpenOptions {
             writable: true,
             ..Qcow2OpenOptions::default()
@@ -133,7 +133,7 @@ impl Workshop {
 
 /// Panics with the place of the first difference.
 #[track_caller]
-pub(super) fn assert_same_bytes(ours: &[u8], real: &[u8], what: &str) {
+pub(crate) fn assert_same_bytes(ours: &[u8], real: &[u8], what: &str) {
     if ours != real {
         let differing = ours
             .iter()

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::image::Qcow2;
 use super::plan::{MappingChange, Surroundings, WritePlan};
+use crate::base::error::errno;
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{GuestOffset, HostOffset, Result};
 use crate::node::{DebugEvent, Turn, ZeroFlags};
@@ -236,12 +237,12 @@ impl Qcow2 {
         let tail_guest = plan.guest.plus(plan.length)?;
         let head_zero = head == 0 || self.reads_zero(change.head, change.covered.from, head)?;
         let tail_zero = tail == 0 || self.reads_zero(change.tail, tail_guest, tail)?;
-        let copied = !(head_zero && tail_zero);
-        self.file.debug_event(if copied {
-            DebugEvent::CowRead
-        } else {
-            DebugEvent::ClusterAllocSpace
-        });
+        if head_zero && tail_zero && self.zero_around(change, total)? {
+            self.file.debug_event(DebugEvent::WriteAio);
+            self.store(plan.guest, plan.host, piece)?;
+            return Ok(false);
+        }
+        self.file.debug_event(DebugEvent::CowRead);
         if total <= MERGED_BYTES {
             let mut whole = vec![0; usize::try_from(total).unwrap_or(0)];
             let start = usize::try_from(head).unwrap_or(0);
@@ -253,26 +254,38 @@ impl Qcow2 {
             if !tail_zero {
                 self.read_held(tail_guest, &mut whole[end..])?;
             }
-            self.announce_write(copied);
+            self.announce_copied_write();
             let (from, host) = (change.covered.from, change.covered_host());
             self.store(from, host, Payload::Scratch(&mut whole))?;
-            return Ok(copied);
+            return Ok(true);
         }
-        self.announce_write(copied);
+        self.announce_copied_write();
         let (from, host) = (change.covered.from, change.covered_host());
         self.store_surrounding(from, host, head, head_zero)?;
         self.store(plan.guest, plan.host, piece)?;
         let tail_host = plan.host.plus(plan.length)?;
         self.store_surrounding(tail_guest, tail_host, tail, tail_zero)?;
-        Ok(copied)
+        Ok(true)
+    }
+
+    /// Zeros new clusters as a whole, before a part of them is written. Not where that part reaches behind the disk's
+    /// end, as in the real tool, and not where zeros must be ciphered; false then.
+    fn zero_around(&self, change: &MappingChange, total: u64) -> Result<bool> {
+        if self.encryption.is_some() || change.covered.to.bytes() > self.size() {
+            return Ok(false);
+        }
+        self.file.debug_event(DebugEvent::ClusterAllocSpace);
+        let flags = ZeroFlags::NO_FALLBACK;
+        match self.data.write_zeroes(change.covered_host(), total, flags) {
+            Err(error) if error.errno() == errno::ENOTSUP => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
     }
 
     /// Guest data goes out, and what was copied around it with it.
-    fn announce_write(&self, copied: bool) {
+    fn announce_copied_write(&self) {
         self.file.debug_event(DebugEvent::WriteAio);
-        if copied {
-            self.file.debug_event(DebugEvent::CowWrite);
-        }
+        self.file.debug_event(DebugEvent::CowWrite);
     }
 
     /// Writes what surrounds a partial write in a new cluster.
@@ -285,9 +298,6 @@ impl Qcow2 {
     ) -> Result<()> {
         if length == 0 {
             return Ok(());
-        }
-        if zero && self.encryption.is_none() {
-            return self.data.write_zeroes(host, length, ZeroFlags::empty());
         }
         // At most a cluster, 2 MiB.
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];

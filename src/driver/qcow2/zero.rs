@@ -22,6 +22,10 @@ impl Qcow2 {
     ) -> Result<()> {
         self.check_range(offset, length)?;
         self.check_writable()?;
+        if self.version() < 3 && flags.contains(ZeroFlags::NO_FALLBACK) {
+            // Version 2 has no zero clusters; that some could be discarded instead does not count.
+            return Err(Error::bare(errno::ENOTSUP));
+        }
         self.mark_dirty(offset.bytes(), length);
         if self.encryption_method.is_none() {
             return self.zero_range(offset, offset.plus(length)?, flags);

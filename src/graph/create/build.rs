@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Prepared;
 use crate::base::error::errno;
+use crate::base::size::check_node_length;
 use crate::base::{Error, GuestOffset, Result};
 use crate::crypto::secret::Secret;
 use crate::driver::file::{File, FileOptions};
@@ -341,13 +342,10 @@ fn check_backing_format(format: &str) -> Result<()> {
 
 /// A disk is counted in sectors, by a signed number that leaves room for one more request.
 fn refuse_endless(size: u64) -> Result<()> {
-    /// QEMU: the longest node.
-    const LENGTH_MAX: u64 = (1 << 63) - (1 << 30);
     match size.checked_next_multiple_of(512) {
-        Some(length) if length <= LENGTH_MAX => Ok(()),
-        Some(length) if i64::try_from(length).is_ok() => Err(Error::caller(format!(
-            "Could not resize image: offset({length}) exceeds maximum({LENGTH_MAX})"
-        ))),
+        Some(length) if i64::try_from(length).is_ok() => {
+            check_node_length(length).map_err(|error| error.prefixed("Could not resize image: "))
+        }
         _ => Err(Error::caller(
             "Could not resize image: Image size cannot be negative",
         )),

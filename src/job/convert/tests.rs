@@ -11,6 +11,7 @@ fn settings() -> Settings {
         workers: 3,
         zeroes: Zeroes::Found(4096),
         compressed_cluster: None,
+        verbatim: false,
         out_of_order: false,
         unwritten: Unwritten::Zeroes,
         salvage: false,

@@ -117,7 +117,13 @@ fn creation(
         }
         tree.set("backing_file", backing.as_str());
     }
-    if let Some(format) = &options.backing_format {
+    if let Some(backing_format) = &options.backing_format {
+        if !OVERLAYS.contains(&format) {
+            return Err(Failure::words(format!(
+                "Backing file format not supported for file format '{format}'"
+            )));
+        }
+        let format = backing_format;
         tree.set("backing_fmt", format.as_str());
     }
     if tree.lookup("backing_file").is_some() && tree.lookup("backing_fmt").is_none() {

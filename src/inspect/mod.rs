@@ -1,0 +1,3 @@
+//! Floor 6: what an image says about itself, read without trusting it.
+
+pub mod explain;
