@@ -22,6 +22,8 @@ use tree::{Tree, content};
 /// - `patch NAME OFFSET HEX`: overwrites bytes, in both;
 /// - `$ …`: one command line for `qemu-img`, compared;
 /// - `try …`: one command line for `qemu-img`, not compared;
+/// - `ours …`: one command line for our `qemu-img` in our directory, which has to succeed;
+/// - `has WORD …`: the real tool's answer to a command line in our directory has the word;
 /// - `same NAME`: the two files are byte for byte the same;
 /// - `reads NAME…`: the real tool finds the two images equal (strictly) and each without errors;
 /// - `content NAME…`: the real tool finds that the two images read the same;
@@ -107,6 +109,21 @@ impl Stage {
             "sh" => {
                 let shell = ["-c".to_owned(), rest.join(" ")];
                 self.set_up(Path::new("/bin/sh"), &shell)
+            }
+            "ours" => {
+                let [_, ours] = &self.sides;
+                let (code, stdout, stderr) = ours.run(&ours.tool, rest);
+                let failed = || format!("exit {code:?}: {stdout}{stderr}");
+                (code == Some(0)).then_some(()).ok_or_else(failed)
+            }
+            "has" => {
+                let (word, line) = rest.split_first().expect("a word and a command line");
+                let (_, stdout, stderr) = self.sides[1].run(&self.real_img, line);
+                let missing = || format!("no {word} in {stdout}{stderr}");
+                stdout
+                    .contains(word.as_str())
+                    .then_some(())
+                    .ok_or_else(missing)
             }
             "img" => self.set_up(&self.real_img, rest),
             "io" => self.set_up(&self.real_io, rest),
@@ -332,6 +349,7 @@ files!(
     convert_targets,
     dd,
     rebase,
+    repair,
     sweep_amend,
     sweep_chains,
     sweep_check,
