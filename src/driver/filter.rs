@@ -45,8 +45,10 @@ impl Node for Filter {
     }
 
     fn info(&self) -> Result<ImageInfo> {
+        let inner = self.inner.info()?;
         Ok(ImageInfo {
-            cluster_size: self.inner.info()?.cluster_size,
+            cluster_size: inner.cluster_size,
+            vm_state_offset: inner.vm_state_offset,
             ..ImageInfo::default()
         })
     }

@@ -3,6 +3,7 @@
 pub mod blkdebug;
 pub mod compress;
 pub mod copy_on_read;
+pub mod detect_zeroes;
 pub mod encryption;
 pub mod file;
 pub mod filter;

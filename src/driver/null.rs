@@ -53,8 +53,10 @@ impl Node for Null {
     }
 
     fn read_at(&self, _offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
-        // Without `read-zeroes` the content is undefined; zeros are as good as anything.
-        buffer.fill(0);
+        // Without `read-zeroes` the content is undefined: the buffer stays as it is.
+        if self.read_zeroes {
+            buffer.fill(0);
+        }
         Ok(())
     }
 
@@ -77,7 +79,8 @@ impl Node for Null {
     }
 
     fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
-        let length = length.min(self.length.saturating_sub(offset.bytes()));
+        let end = self.length.next_multiple_of(512);
+        let length = length.min(end.saturating_sub(offset.bytes()));
         if !self.read_zeroes {
             return Ok(Extent {
                 length,

@@ -17,8 +17,6 @@ use self::opener::{NodeFlags, Opener, Request};
 pub(crate) use self::protocol::creatable_path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::{Environment, OptionTree};
 use crate::base::Result;
 use crate::base::limits::MAX_CHAIN_DEPTH;
@@ -161,10 +159,7 @@ pub fn open_node(
             tree: tree.clone(),
         },
     };
-    let opener = Opener {
-        environment,
-        names: Mutex::default(),
-    };
+    let opener = Opener::new(environment);
     let mut node_flags = flags;
     // What lies below a temporary overlay is only read.
     node_flags.writable &= !flags.temporary_overlay;

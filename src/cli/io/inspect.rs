@@ -9,7 +9,7 @@ use super::session::{Session, visible_length};
 use super::stats::human_bytes;
 use super::words::number;
 use crate::base::{GuestOffset, Result};
-use crate::node::Node;
+use crate::node::{Node, SharedNode};
 
 pub(super) fn length(session: &mut Session, _: &[&str]) -> Outcome {
     let node = session.node()?;
@@ -93,14 +93,26 @@ pub(super) fn map(session: &mut Session, _: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// Null disks have no facts, and votes have no layout.
+fn tells_nothing(node: &SharedNode) -> bool {
+    let driver = node.driver();
+    driver == "quorum"
+        || driver.starts_with("null-")
+        || driver == "raw" && node.file().is_some_and(|file| tells_nothing(&file))
+}
+
 pub(super) fn info(session: &mut Session, _: &[&str]) -> Outcome {
     let node = session.node()?;
     let info = node.info()?;
     let driver = node.driver();
     let mut text = format!("format name: {driver}\n");
-    if node.file().is_none() {
+    if node.file().is_none() || matches!(driver, "blkdebug" | "blkverify") {
         // A protocol driver: its name as such follows the format's.
         let _ = writeln!(text, "format name: {driver}");
+    }
+    if tells_nothing(&node) {
+        session.output.print(&text);
+        return Err(Complaint::Said);
     }
     let _ = write!(
         text,

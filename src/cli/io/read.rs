@@ -11,6 +11,9 @@ use crate::base::limits::MAX_REQUEST_BYTES;
 use crate::base::{GuestOffset, Result};
 use crate::node::SharedNode;
 
+/// What is in the buffer before anything was read.
+const FILL: u8 = 0xab;
+
 /// The options of the three commands.
 #[derive(Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches")]
@@ -118,6 +121,7 @@ fn run(session: &mut Session, name: &str, given: &Given, offset: u64, count: u64
     let given = &given;
     let started = Instant::now();
     let buffer = &mut session.data[..length];
+    buffer.fill(FILL);
     fetch(&node, offset, buffer, given)
         .map_err(|error| Complaint::Output(format!("{name} failed: {}", error.errno_text())))?;
     let (text, matches) = given.outcome(offset, &session.data[..length], started);
@@ -227,7 +231,7 @@ pub(super) fn aio_read(session: &mut Session, words: &[&str]) -> Outcome {
     }
     session.requests.start(move || {
         let started = Instant::now();
-        let mut buffer = vec![0; length];
+        let mut buffer = vec![FILL; length];
         match fetch(&node, offset, &mut buffer, &given) {
             Ok(()) => given.outcome(offset, &buffer, started).0,
             Err(error) => format!("readv failed: {}\n", error.errno_text()),

@@ -1,5 +1,7 @@
 //! The configuration file: sections of `key = "value"` lines.
 
+use std::collections::HashSet;
+
 use crate::base::{Error, Result};
 
 /// A section and its entries, in order.
@@ -16,10 +18,18 @@ const GROUPS: [&str; 2] = ["inject-error", "set-state"];
 /// The sections of a configuration file.
 pub fn parse_config(text: &str) -> Result<Vec<Section>> {
     let mut sections: Vec<Section> = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        if let Some(group) = section_name(line) {
+    let mut ids: HashSet<(&str, &str)> = HashSet::new();
+    for line in text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with('#'))
+    {
+        if let Some((group, id)) = section_name(line) {
             if !GROUPS.contains(&group) {
                 return Err(Error::caller(format!("There is no option group '{group}'")));
+            }
+            if id.is_some_and(|id| !ids.insert((group, id))) {
+                let id = id.unwrap_or_default();
+                return Err(Error::caller(format!("Duplicate ID '{id}' for {group}")));
             }
             sections.push(Section {
                 group: group.to_owned(),
@@ -40,11 +50,17 @@ pub fn parse_config(text: &str) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// `[group]` or `[group "id"]`.
-fn section_name(line: &str) -> Option<&str> {
+/// `[group]` or `[group "id"]`; a bracket that is not closed takes the line with its end.
+fn section_name(line: &str) -> Option<(&str, Option<&str>)> {
     let inside = line.strip_prefix('[')?;
-    let end = inside.find([']', ' '])?;
-    Some(&inside[..end])
+    if let Some((group, rest)) = inside.split_once(' ')
+        && let Some(id) = rest.trim_start().strip_prefix('"')
+        && let Some((id, _)) = id.split_once('"')
+    {
+        return Some((group, Some(id)));
+    }
+    let end = inside.find(']').unwrap_or(inside.len());
+    Some((&inside[..end], None))
 }
 
 /// What stands between quotes behind the equals sign; nothing when the line has another form.

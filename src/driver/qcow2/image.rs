@@ -49,8 +49,12 @@ pub struct Qcow2OpenOptions {
     pub discard_no_unref: bool,
     /// `overlap-check` (or `overlap-check.template`)
     pub overlap_check: Option<String>,
+    /// `overlap-check.NAME`: checks that are switched one by one.
+    pub overlap_parts: Vec<(&'static str, bool)>,
     /// `l2-cache-size`, in bytes
     pub l2_cache_size: Option<u64>,
+    /// `l2-cache-entry-size`, in bytes: checked, tables are kept whole
+    pub l2_cache_entry_size: Option<u64>,
     /// `refcount-cache-size`, in bytes
     pub refcount_cache_size: Option<u64>,
     /// Where notices go.

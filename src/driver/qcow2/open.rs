@@ -226,6 +226,17 @@ fn open_data_file(
 
 /// Run-time options (qcow2 §5 row 20).
 fn validate_options(header: &Header, options: &Qcow2OpenOptions) -> Result<()> {
+    let cluster_size = 1_u64 << header.cluster_bits;
+    let fits = |size: u64| size.is_power_of_two() && (512..=cluster_size).contains(&size);
+    if options.l2_cache_entry_size.is_some_and(|size| !fits(size)) {
+        return Err(Error::caller(format!(
+            "L2 cache entry size must be a power of two between 512 and the cluster size ({cluster_size})"
+        )));
+    }
+    let tables = options.refcount_cache_size.unwrap_or(0) / cluster_size;
+    if i32::try_from(tables).is_err() {
+        return Err(Error::caller("Refcount cache size too big"));
+    }
     if options.lazy_refcounts == Some(true) && header.version < 3 {
         return Err(Error::caller(
             "Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level",
@@ -240,15 +251,21 @@ fn validate_options(header: &Header, options: &Qcow2OpenOptions) -> Result<()> {
 }
 
 fn overlap_checks(options: &Qcow2OpenOptions) -> Result<OverlapChecks> {
-    match options.overlap_check.as_deref() {
-        None | Some("cached") => Ok(OverlapChecks::CACHED),
-        Some("none") => Ok(OverlapChecks::empty()),
-        Some("constant") => Ok(OverlapChecks::CONSTANT),
-        Some("all") => Ok(OverlapChecks::ALL),
-        Some(other) => Err(Error::caller(format!(
-            "Unsupported value '{other}' for qcow2 option 'overlap-check'. Allowed are any of the following: none, constant, cached, all"
-        ))),
+    let mut checks = match options.overlap_check.as_deref() {
+        None | Some("cached") => OverlapChecks::CACHED,
+        Some("none") => OverlapChecks::empty(),
+        Some("constant") => OverlapChecks::CONSTANT,
+        Some("all") => OverlapChecks::ALL,
+        Some(other) => {
+            return Err(Error::caller(format!(
+                "Unsupported value '{other}' for qcow2 option 'overlap-check'. Allowed are any of the following: none, constant, cached, all"
+            )));
+        }
+    };
+    for (part, on) in &options.overlap_parts {
+        checks.set(OverlapChecks::by_part(part), *on);
     }
+    Ok(checks)
 }
 
 /// Encryption option against the header (qcow2 §5 row 21).

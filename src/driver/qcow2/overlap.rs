@@ -45,6 +45,24 @@ bitflags! {
     }
 }
 
+impl OverlapChecks {
+    /// What `overlap-check.NAME` is about; nothing under another name.
+    pub fn by_part(name: &str) -> Self {
+        match name {
+            "main-header" => Self::HEADER,
+            "active-l1" => Self::ACTIVE_L1,
+            "active-l2" => Self::ACTIVE_L2,
+            "refcount-table" => Self::REFCOUNT_TABLE,
+            "refcount-block" => Self::REFCOUNT_BLOCK,
+            "snapshot-table" => Self::SNAPSHOT_TABLE,
+            "inactive-l1" => Self::INACTIVE_L1,
+            "inactive-l2" => Self::INACTIVE_L2,
+            "bitmap-directory" => Self::BITMAP_DIRECTORY,
+            _ => Self::empty(),
+        }
+    }
+}
+
 impl Default for OverlapChecks {
     fn default() -> Self {
         Self::CACHED

@@ -28,6 +28,8 @@ pub struct Raw {
     window: Window,
     length: RwLock<u64>,
     discard: bool,
+    /// Another image lies in it: it grows when written behind its end, and has zeros there.
+    storage: bool,
     guard: Option<HeaderGuard>,
 }
 
@@ -42,6 +44,7 @@ impl Raw {
             window,
             length: RwLock::new(length),
             discard: true,
+            storage: false,
             guard: None,
         })
     }
@@ -50,6 +53,13 @@ impl Raw {
     #[must_use]
     pub const fn with_discard(mut self, discard: bool) -> Self {
         self.discard = discard;
+        self
+    }
+
+    /// Whether another image lies in it: then it is as long as it has to be.
+    #[must_use]
+    pub const fn as_storage(mut self, storage: bool) -> Self {
+        self.storage = storage;
         self
     }
 
@@ -70,6 +80,35 @@ impl Raw {
             return Err(Error::eio());
         }
         Ok(())
+    }
+
+    /// Room for a write: storage grows, unless its size was given.
+    fn reserve(&self, offset: GuestOffset, length: u64) -> Result<()> {
+        if !self.storage {
+            return self.check_range(offset, length);
+        }
+        let end = offset.plus(length)?.bytes();
+        if end > *self.length.read() {
+            if self.window.size.is_some() {
+                return Err(Error::bare(errno::ENOSPC));
+            }
+            let mut length = self.length.write();
+            *length = end.next_multiple_of(SECTOR).max(*length);
+        }
+        Ok(())
+    }
+
+    /// Fills what lies behind the end of storage with zeros; the rest is to be read.
+    fn readable<'b>(&self, offset: GuestOffset, buffer: &'b mut [u8]) -> Result<&'b mut [u8]> {
+        if !self.storage {
+            self.check_range(offset, buffer.len() as u64)?;
+            return Ok(buffer);
+        }
+        let inside = self.length.read().saturating_sub(offset.bytes());
+        let inside = usize::try_from(inside).unwrap_or(usize::MAX);
+        let (stored, behind) = buffer.split_at_mut(inside.min(buffer.len()));
+        behind.fill(0);
+        Ok(stored)
     }
 
     fn check_header(
@@ -141,13 +180,13 @@ impl Node for Raw {
     }
 
     fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
-        self.check_range(offset, buffer.len() as u64)?;
+        let stored = self.readable(offset, buffer)?;
         self.file.debug_event(DebugEvent::ReadAio);
-        self.file.read_at(self.below(offset)?, buffer)
+        self.file.read_at(self.below(offset)?, stored)
     }
 
     fn write_at(&self, offset: GuestOffset, data: &[u8]) -> Result<()> {
-        self.check_range(offset, data.len() as u64)?;
+        self.reserve(offset, data.len() as u64)?;
         self.check_header(offset, data.len(), |sector| {
             sector.copy_from_slice(&data[..sector.len()]);
         })?;
@@ -167,7 +206,7 @@ impl Node for Raw {
     }
 
     fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
-        self.check_range(offset, length)?;
+        self.reserve(offset, length)?;
         let flags = if self.discard {
             flags
         } else {

@@ -94,26 +94,36 @@ fn name_of(given: &OptionTree, below: &dyn Node) -> String {
 fn take_rules(tree: &mut OptionTree) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     if let Some(path) = tree.take_text("config") {
-        let text = std::fs::read(&path).map_err(|error| {
+        let file = std::fs::File::open(&path).map_err(|error| {
             Error::from(error).prefixed("Could not read blkdebug config file: ")
         })?;
-        for section in parse_config(&String::from_utf8_lossy(&text))? {
+        let text = std::io::read_to_string(file)
+            .map_err(|error| Error::from(error).prefixed("Cannot read config file: "))?;
+        for section in parse_config(&text)? {
             rules.push(rule_of(&section, true)?);
         }
     }
     for group in GROUPS {
         let mut below = tree.take_below(&format!("{group}."));
+        let single = !below.is_empty() && below.iter().all(|(name, _)| is_key(name));
+        if single {
+            // One rule that is no list.
+            rules.push(rule_of(
+                &section_of(group, &std::mem::take(&mut below)),
+                false,
+            )?);
+        }
         for index in 0_u32.. {
+            if below.lookup(&index.to_string()).is_some() {
+                return Err(Error::caller(format!(
+                    "[{group}] section (index {index}) does not consist of keys"
+                )));
+            }
             let entry = below.take_below(&format!("{index}."));
             if entry.is_empty() {
                 break;
             }
-            let entries = entry
-                .iter()
-                .map(|(name, value)| (name.to_owned(), text_of(value).unwrap_or_default()))
-                .collect();
-            let group = group.to_owned();
-            rules.push(rule_of(&Section { group, entries }, false)?);
+            rules.push(rule_of(&section_of(group, &entry), false)?);
         }
         if let Some((name, _)) = below.iter().next() {
             return Err(Error::caller(format!(
@@ -122,6 +132,22 @@ fn take_rules(tree: &mut OptionTree) -> Result<Vec<Rule>> {
         }
     }
     Ok(rules)
+}
+
+/// Neither a place in a list nor below one.
+fn is_key(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+}
+
+fn section_of(group: &str, entry: &OptionTree) -> Section {
+    let entries = entry
+        .iter()
+        .map(|(name, value)| (name.to_owned(), text_of(value).unwrap_or_default()))
+        .collect();
+    Section {
+        group: group.to_owned(),
+        entries,
+    }
 }
 
 fn rule_of(section: &Section, from_file: bool) -> Result<Rule> {

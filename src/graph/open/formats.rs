@@ -162,6 +162,9 @@ fn refuse_leftovers(format: Format, tree: &OptionTree) -> Result<()> {
     }
 }
 
+/// What lengths are counted in, in bytes.
+const SECTOR: u64 = 512;
+
 fn open_raw(
     opener: &Opener<'_>,
     file: SharedNode,
@@ -189,7 +192,16 @@ fn open_raw(
         members.push(("file".to_owned(), shown::node_member(file.as_ref())));
         shown::json_name(members)
     };
-    let raw = Raw::new(file, filename, window)?.with_discard(context.flags.discard);
+    let unit = file.request_alignment();
+    let odd = unit > SECTOR && !file.length()?.is_multiple_of(unit);
+    if odd && context.flags.writable && matches!(file.driver(), "blkdebug" | "blklogwrites") {
+        return Err(Error::caller(
+            "Cannot get 'write' permission without 'resize': Image size is not a multiple of request alignment",
+        ));
+    }
+    let raw = Raw::new(file, filename, window)?
+        .with_discard(context.flags.discard)
+        .as_storage(context.flags.storage);
     let writes = context.flags.writable || context.flags.about_to_write;
     if !context.probed || !writes {
         return Ok(Arc::new(raw));

@@ -1,6 +1,7 @@
 //! The recursion: a name or a tree becomes a node, with what lies below it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -9,8 +10,9 @@ use super::{CacheMode, OpenFlags};
 use super::{backing, blkdebug, filters, formats, probe, protocol};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
+use crate::driver::detect_zeroes::DetectZeroes;
 use crate::graph::{Environment, OptionTree};
-use crate::node::{Access, SharedNode};
+use crate::node::{Access, SharedNode, ZeroFlags};
 
 /// What is being opened: `name` as a user or a header gave it, `tree` the options.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,10 @@ pub(super) struct NodeFlags {
     pub(super) discard: bool,
     /// The layer that many steps below is opened for writing; 0: none.
     pub(super) writable_backing: usize,
+    /// `detect-zeroes`: how zeros that are written as data are written instead.
+    pub(super) zeroes: Option<ZeroFlags>,
+    /// The node stores another one's image: it grows where it may.
+    pub(super) storage: bool,
     /// A layer below the top: nobody is warned that its format was probed.
     pub(super) backing: bool,
     /// Opened for reading by somebody who is about to write: warned as for writing.
@@ -53,6 +59,8 @@ impl NodeFlags {
             no_flush: flags.cache == CacheMode::Unsafe,
             discard: flags.discard_unmap,
             writable_backing: flags.writable_backing,
+            zeroes: None,
+            storage: false,
             backing: false,
             about_to_write: flags.about_to_write,
             depth_left,
@@ -63,6 +71,8 @@ impl NodeFlags {
     pub(super) const fn for_file(mut self) -> Self {
         // The driver above decides what it discards: its file always may.
         self.discard = true;
+        self.storage = true;
+        self.zeroes = None;
         self.no_backing = false;
         self.check = false;
         self.writable_backing = 0;
@@ -75,7 +85,7 @@ impl NodeFlags {
 pub(super) struct Opener<'a> {
     pub(super) environment: &'a Environment,
     /// The names that nodes were given.
-    pub(super) names: Mutex<BTreeSet<String>>,
+    names: Mutex<BTreeSet<String>>,
 }
 
 /// A node that is open but for its backing file.
@@ -86,7 +96,14 @@ pub(super) struct Layer {
     pub(super) flags: NodeFlags,
 }
 
-impl Opener<'_> {
+impl<'a> Opener<'a> {
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        Self {
+            environment,
+            names: Mutex::default(),
+        }
+    }
+
     /// Opens whatever `request` names, with its backing chain; `access` is what the node's user does with it.
     pub(super) fn open(
         &self,
@@ -104,6 +121,19 @@ impl Opener<'_> {
 
     /// Opens one node without its backing file.
     pub(super) fn open_layer(
+        &self,
+        request: Request,
+        flags: NodeFlags,
+        access: Access,
+    ) -> Result<Layer> {
+        let mut layer = self.open_plain_layer(request, flags, access)?;
+        if let Some(flags) = layer.flags.zeroes.filter(|_| layer.node.writable()) {
+            layer.node = Arc::new(DetectZeroes::new(layer.node, flags));
+        }
+        Ok(layer)
+    }
+
+    fn open_plain_layer(
         &self,
         mut request: Request,
         mut flags: NodeFlags,
@@ -216,7 +246,8 @@ impl Opener<'_> {
         flags: NodeFlags,
     ) -> Result<SharedNode> {
         if let Some(name) = request.name.take() {
-            return self.open_protocol(&name, flags);
+            let below = request.tree.take_below("file.");
+            return self.open_named_child(name, below, flags);
         }
         let nothing = request.tree.lookup("file").is_none()
             && !request
@@ -227,6 +258,33 @@ impl Opener<'_> {
             return Err(Error::caller("Must specify either driver or file"));
         }
         self.open_required(&mut request.tree, "file", flags)
+    }
+
+    /// The node below that a bare name stands for, with the options that `file.…` gives besides.
+    fn open_named_child(
+        &self,
+        name: String,
+        mut tree: OptionTree,
+        flags: NodeFlags,
+    ) -> Result<SharedNode> {
+        if tree.is_empty() {
+            return self.open_protocol(&name, flags);
+        }
+        if tree.lookup("filename").is_some() || tree.lookup("file.filename").is_some() {
+            return Err(Error::caller(
+                "Can't specify 'file' and 'filename' options at the same time",
+            ));
+        }
+        if tree.lookup("driver").is_none() {
+            let protocol =
+                protocol::protocol_prefix(&name).map_or("file", |(protocol, _)| protocol);
+            tree.set("driver", protocol);
+        }
+        let request = Request {
+            name: Some(name),
+            tree,
+        };
+        self.open(request, flags.for_file(), Access::default())
     }
 
     /// The protocol node that a bare name stands for, one level below.
@@ -310,8 +368,12 @@ fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
     if tree.take_switch("force-share")? == Some(true) {
         flags.force_share = true;
     }
-    if tree.take_switch("read-only")? == Some(true) && flags.writable {
-        return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
+    match tree.take_switch("read-only")? {
+        Some(true) if flags.writable => {
+            return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
+        }
+        Some(false) if !flags.storage => flags.writable = true,
+        _ => {}
     }
     if flags.force_share && flags.writable {
         return Err(Error::caller(
@@ -332,12 +394,16 @@ fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
             _ => return Err(Error::caller("Invalid discard option")),
         };
     }
-    let detect = tree.take_choice("detect-zeroes", &["off", "on", "unmap"])?;
-    if detect == Some(2) && !flags.discard {
-        return Err(Error::caller(
-            "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
-        ));
-    }
+    flags.zeroes = match tree.take_choice("detect-zeroes", &["off", "on", "unmap"])? {
+        Some(2) if !flags.discard => {
+            return Err(Error::caller(
+                "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
+            ));
+        }
+        Some(1) => Some(ZeroFlags::empty()),
+        Some(2) => Some(ZeroFlags::MAY_UNMAP),
+        _ => None,
+    };
     Ok(())
 }
 

@@ -197,14 +197,22 @@ fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<
     Ok(Arc::new(file))
 }
 
+/// The longest disk, in whole sectors.
+const MOST_BYTES: u64 = i64::MAX.unsigned_abs() - 511;
+
 fn open_null(driver: &'static str, tree: &mut OptionTree, flags: NodeFlags) -> Result<SharedNode> {
     let filename = super::shown::null_name(driver, tree);
     let length = tree.take_size("size")?;
-    let latency = tree.take_text("latency-ns");
-    if latency.is_some_and(|text| text.parse::<u64>().is_err()) {
+    let latency = tree.take_number("latency-ns")?.unwrap_or(0);
+    if i64::try_from(latency).is_err() {
         return Err(Error::caller("latency-ns is invalid"));
     }
     let read_zeroes = tree.take_switch("read-zeroes")?.unwrap_or(false);
+    if length.is_some_and(|length| length > MOST_BYTES) {
+        return Err(Error::caller(
+            "Could not refresh total sector count: File too large",
+        ));
+    }
     Ok(Arc::new(Null::new(
         driver,
         filename,

@@ -17,6 +17,9 @@ const OVERLAP_PARTS: [&str; 9] = [
     "bitmap-directory",
 ];
 
+/// More than the L2 tables of any disk that can be tested.
+const MOST_FOR_L2: u64 = 1 << 40;
+
 /// Takes the options out of `tree`.
 pub(super) fn take(tree: &mut OptionTree) -> Result<Qcow2OpenOptions> {
     let lazy_refcounts = tree.take_switch("lazy-refcounts")?;
@@ -24,7 +27,8 @@ pub(super) fn take(tree: &mut OptionTree) -> Result<Qcow2OpenOptions> {
     let pass_discard_snapshot = tree.take_switch("pass-discard-snapshot")?;
     let pass_discard_other = tree.take_switch("pass-discard-other")?;
     let discard_no_unref = tree.take_switch("discard-no-unref")?.unwrap_or(false);
-    let overlap_check = take_overlap_check(tree)?;
+    let (overlap_check, overlap_parts) = take_overlap_check(tree)?;
+    let l2_cache_entry_size = tree.take_size("l2-cache-entry-size")?;
     let (l2_cache_size, refcount_cache_size) = take_caches(tree)?;
     Ok(Qcow2OpenOptions {
         lazy_refcounts,
@@ -33,13 +37,18 @@ pub(super) fn take(tree: &mut OptionTree) -> Result<Qcow2OpenOptions> {
         pass_discard_other,
         discard_no_unref,
         overlap_check,
+        overlap_parts,
         l2_cache_size,
+        l2_cache_entry_size,
         refcount_cache_size,
         ..Qcow2OpenOptions::default()
     })
 }
 
-fn take_overlap_check(tree: &mut OptionTree) -> Result<Option<String>> {
+/// The set to start from, and what is switched one by one.
+type OverlapChoice = (Option<String>, Vec<(&'static str, bool)>);
+
+fn take_overlap_check(tree: &mut OptionTree) -> Result<OverlapChoice> {
     let short = tree.take_text("overlap-check");
     let long = tree.take_text("overlap-check.template");
     let chosen = match (short, long) {
@@ -50,10 +59,12 @@ fn take_overlap_check(tree: &mut OptionTree) -> Result<Option<String>> {
         }
         (short, long) => short.or(long),
     };
+    let mut parts = Vec::new();
     for part in OVERLAP_PARTS {
-        tree.take_switch(&format!("overlap-check.{part}"))?;
+        let switch = tree.take_switch(&format!("overlap-check.{part}"))?;
+        parts.extend(switch.map(|on| (part, on)));
     }
-    Ok(chosen)
+    Ok((chosen, parts))
 }
 
 /// Sizes of the L2 and the refcount cache.
@@ -61,12 +72,6 @@ fn take_caches(tree: &mut OptionTree) -> Result<(Option<u64>, Option<u64>)> {
     let both = tree.take_size("cache-size")?;
     let l2 = tree.take_size("l2-cache-size")?;
     let refcounts = tree.take_size("refcount-cache-size")?;
-    let entry = tree.take_size("l2-cache-entry-size")?;
-    if entry.is_some_and(|size| !size.is_power_of_two() || !(512..=1 << 21).contains(&size)) {
-        return Err(Error::caller(
-            "L2 cache entry size must be a power of two between 512 and the cluster size (65536)",
-        ));
-    }
     let interval = tree.take_number("cache-clean-interval")?;
     if interval.is_some_and(|seconds| u32::try_from(seconds).is_err()) {
         return Err(Error::caller("Cache clean interval too big"));
@@ -83,7 +88,8 @@ fn take_caches(tree: &mut OptionTree) -> Result<(Option<u64>, Option<u64>)> {
         )),
         (Some(both), Some(l2), None) => Ok((Some(l2), Some(both - l2))),
         (Some(both), None, Some(refcounts)) => Ok((Some(both - refcounts), Some(refcounts))),
-        (Some(both), None, None) => Ok((Some(both), None)),
+        // The L2 cache needs no more than the tables there are; the refcounts get the rest.
+        (Some(both), None, None) => Ok((Some(both), (both > MOST_FOR_L2).then_some(both))),
         (None, l2, refcounts) => Ok((l2, refcounts)),
     }
 }

@@ -72,8 +72,14 @@ pub fn invalid_value(text: &str) -> Error {
     Error::caller(format!("invalid parameter value: {text}"))
 }
 
-/// A number without suffix, decimal, octal or hexadecimal.
+/// A number without suffix, decimal, octal or hexadecimal; a minus sign counts from the top, as in C.
 pub fn parse_number(name: &str, text: &str) -> Result<u64> {
+    if let Some(digits) = text
+        .strip_prefix('-')
+        .filter(|digits| !digits.starts_with('-'))
+    {
+        return Ok(parse_number(name, digits)?.wrapping_neg());
+    }
     let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
