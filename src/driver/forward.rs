@@ -3,14 +3,20 @@
 /// Facts, maintenance and everything else that moves no guest data.
 macro_rules! forward_facts {
     () => {
+        fn request_alignment(&self) -> u64 {
+            self.inner.request_alignment()
+        }
+        fn close(&self) -> Result<()> {
+            self.inner.close()
+        }
+        $crate::driver::forward::forward_facts!(@tree);
+    };
+    (@tree) => {
         fn writable(&self) -> bool {
             self.inner.writable()
         }
         fn length(&self) -> Result<u64> {
             self.inner.length()
-        }
-        fn request_alignment(&self) -> u64 {
-            self.inner.request_alignment()
         }
         fn allocated_bytes(&self) -> Option<u64> {
             self.inner.allocated_bytes()
@@ -90,9 +96,6 @@ macro_rules! forward_facts {
         }
         fn breakpoints(&self) -> Option<std::sync::Arc<dyn $crate::node::Breakpoints>> {
             self.inner.breakpoints()
-        }
-        fn close(&self) -> Result<()> {
-            self.inner.close()
         }
     };
 }

@@ -1,6 +1,8 @@
 //! Floor 4: the drivers.
 
 pub mod blkdebug;
+pub mod blklogwrites;
+pub mod blkverify;
 pub mod compress;
 pub mod copy_on_read;
 pub mod detect_zeroes;
@@ -13,7 +15,9 @@ pub mod memory;
 pub mod null;
 pub mod qcow1;
 pub mod qcow2;
+pub mod quorum;
 pub mod raw;
 pub mod run_writer;
 pub mod scratch;
+pub mod throttle;
 pub mod writethrough;

@@ -18,7 +18,8 @@ impl Writethrough {
     /// Formats with tables of their own write these; elsewhere the host file alone is flushed, as a write with
     /// that request of its own would do.
     fn after_write(&self) -> Result<()> {
-        if self.inner.info()?.cluster_size.is_some() {
+        let logged = self.inner.driver() == "blklogwrites";
+        if logged || self.inner.info()?.cluster_size.is_some() {
             return self.inner.flush_write();
         }
         let mut bottom = SharedNode::clone(&self.inner);

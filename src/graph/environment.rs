@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::objects::ThrottleGroups;
 use crate::crypto::secret::SecretStore;
 use crate::node::Notices;
 
@@ -10,6 +11,8 @@ use crate::node::Notices;
 pub struct Environment {
     /// `--object secret,…`
     pub secrets: Arc<SecretStore>,
+    /// `--object throttle-group,…`
+    pub throttle_groups: Arc<ThrottleGroups>,
     /// Where drivers' notices go.
     pub notices: Notices,
 }

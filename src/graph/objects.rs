@@ -1,5 +1,9 @@
 //! `--object`: secrets, and the other types by name.
 
+mod throttle_group;
+
+use std::sync::Arc;
+
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -8,6 +12,11 @@ use super::options::parse_keyval;
 use crate::base::error::strerror;
 use crate::base::{Error, Result};
 use crate::crypto::secret::{Secret, SecretDefinition, SecretFormat, SecretStore};
+
+pub use self::throttle_group::ThrottleGroups;
+
+/// The object type besides secrets that is built here.
+const GROUP: &str = "throttle-group";
 
 /// What the real tools list.
 const CREATABLE: [&str; 12] = [
@@ -37,7 +46,12 @@ const ELSEWHERE: [&str; 5] = [
 const SECRET_HELP: &str = "secret options:\n  data=<string>\n  file=<string>\n  format=<QCryptoSecretFormat>\n  iv=<string>\n  keyid=<string>";
 
 /// Adds what one `--object` argument describes. `Some`: help was asked for; it is printed and the tool ends well.
-pub fn add_object(text: &str, secrets: &mut SecretStore) -> Result<Option<String>> {
+pub fn add_object(
+    text: &str,
+    secrets: &mut SecretStore,
+    groups: &mut ThrottleGroups,
+) -> Result<Option<String>> {
+    let json = text.starts_with('{');
     let mut tree = if text.starts_with('{') {
         let value = WipedJson(super::json::parse(text)?);
         check_string_types(&value.0)?;
@@ -54,6 +68,17 @@ pub fn add_object(text: &str, secrets: &mut SecretStore) -> Result<Option<String
         .ok_or_else(|| missing("qom-type"))?;
     check_type(&kind)?;
     let id = tree.take_text("id").ok_or_else(|| missing("id"))?;
+    if kind == GROUP {
+        let group = throttle_group::group(tree, json)?;
+        check_identifier(&id)?;
+        if groups.contains_key(&id) || secrets.lookup(&id).is_ok() {
+            return Err(Error::caller(format!(
+                "attempt to add duplicate property '{id}' to object (type 'container')"
+            )));
+        }
+        groups.insert(id, Arc::new(group));
+        return Ok(None);
+    }
     let definition = secret_definition(id, tree)?;
     secrets.define(definition)?;
     Ok(None)
@@ -96,7 +121,7 @@ fn check_string_types(value: &Value) -> Result<()> {
 }
 
 fn check_type(kind: &str) -> Result<()> {
-    if kind == "secret" {
+    if kind == "secret" || kind == GROUP {
         return Ok(());
     }
     Err(if CREATABLE.contains(&kind) {
@@ -120,7 +145,11 @@ fn help(mut tree: OptionTree) -> Result<String> {
         return Ok(text);
     };
     check_type(&kind)?;
-    Ok(SECRET_HELP.to_owned())
+    Ok(if kind == GROUP {
+        throttle_group::HELP.to_owned()
+    } else {
+        SECRET_HELP.to_owned()
+    })
 }
 
 fn secret_definition(id: String, mut tree: OptionTree) -> Result<SecretDefinition> {

@@ -9,6 +9,7 @@ mod overlay;
 mod probe;
 mod protocol;
 mod qcow2_options;
+mod several;
 mod shown;
 
 pub use self::backing::resolve_against;

@@ -24,7 +24,7 @@ pub struct Facts {
     /// The internal snapshots.
     pub snapshots: Vec<SnapshotInfo>,
     /// The nodes below, by the name of the edge; the backing file is not among them.
-    pub children: Vec<(&'static str, Self)>,
+    pub children: Vec<(String, Self)>,
 }
 
 /// The backing file as named, and as it would be opened.
@@ -40,10 +40,11 @@ pub struct BackingFacts {
 
 /// Gathers the facts of a node and of what lies below it.
 pub fn gather(node: &SharedNode) -> Result<Facts> {
-    let children = match node.file() {
-        Some(file) => vec![(node.child_name(), gather(&file)?)],
-        None => Vec::new(),
-    };
+    let children = node
+        .children()
+        .into_iter()
+        .map(|(edge, child)| Ok((edge, gather(&child)?)))
+        .collect::<Result<Vec<_>>>()?;
     let has_image_facts = match node.driver() {
         "raw" => children
             .first()

@@ -221,6 +221,14 @@ pub trait Node: Send + Sync {
         "file"
     }
 
+    /// The nodes below as they are listed, by the names of their edges; the backing file is not among them.
+    fn children(&self) -> Vec<(String, SharedNode)> {
+        self.file()
+            .map(|file| (self.child_name().to_owned(), file))
+            .into_iter()
+            .collect()
+    }
+
     /// The node that unallocated ranges are read from.
     fn backing(&self) -> Option<SharedNode> {
         None

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// Ends a notice that has no newline behind it.
 pub const NO_NEWLINE: char = '\0';
 
+/// Ends a notice behind which the tool ends: two copies of the same bytes differ, and going on would hide it.
+pub const LAST: char = '\u{4}';
+
 /// Whether the real tools put their name in front of such a line; of the others a driver speaks itself.
 pub fn carries_program_name(line: &str) -> bool {
     ["warning: ", "Failed to flush ", "Could not resize file: "]
@@ -31,6 +34,11 @@ impl Notices {
     /// after the real tools' explanations of warnings.
     pub fn say_with_tail(&self, line: &str, tail: &str) {
         self.say(&format!("{line}\n{tail}{NO_NEWLINE}"));
+    }
+
+    /// Says the last line of this run.
+    pub fn say_last(&self, line: &str) {
+        self.say(&format!("{line}{LAST}"));
     }
 
     /// Says one line.

@@ -9,9 +9,10 @@ use super::images::Operand;
 use crate::base::Error;
 use crate::cli::output;
 use crate::crypto::secret::SecretStore;
+use crate::graph::objects::ThrottleGroups;
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
-use crate::node::notice::{NO_NEWLINE, carries_program_name};
+use crate::node::notice::{LAST, NO_NEWLINE, carries_program_name};
 use crate::node::{Notices, SharedNode};
 
 /// One run of the tool.
@@ -24,6 +25,7 @@ pub struct Session {
     /// The subcommand, once it is known.
     command: String,
     secrets: SecretStore,
+    throttle_groups: ThrottleGroups,
     /// `-q`: progress and results are not printed.
     pub quiet: bool,
 }
@@ -37,6 +39,7 @@ impl Session {
             program: program.to_owned(),
             command: String::new(),
             secrets: SecretStore::default(),
+            throttle_groups: ThrottleGroups::default(),
             quiet: false,
         }
     }
@@ -78,7 +81,7 @@ impl Session {
 
     /// `--object`.
     fn add_object(&mut self, definition: &str) -> Result<(), Failure> {
-        match add_object(definition, &mut self.secrets)? {
+        match add_object(definition, &mut self.secrets, &mut self.throttle_groups)? {
             None => Ok(()),
             Some(help) => {
                 self.print(&format!("{help}\n"));
@@ -92,7 +95,13 @@ impl Session {
         let program = self.program.clone();
         Environment {
             secrets: Arc::new(std::mem::take(&mut self.secrets)),
+            throttle_groups: Arc::new(std::mem::take(&mut self.throttle_groups)),
             notices: Notices::to(move |line| {
+                if let Some(line) = line.strip_suffix(LAST) {
+                    output::print_now("");
+                    eprintln!("{line}");
+                    std::process::exit(1);
+                }
                 // Warnings carry the program's name, what a driver says of itself does not.
                 let (line, end) = match line.strip_suffix(NO_NEWLINE) {
                     Some(line) => (line, ""),

@@ -11,7 +11,8 @@ use crate::base::{Error, Result};
 use crate::cli::output::Stdout;
 use crate::crypto::secret::SecretStore;
 use crate::graph::Environment;
-use crate::node::notice::{NO_NEWLINE, carries_program_name};
+use crate::graph::objects::ThrottleGroups;
+use crate::node::notice::{LAST, NO_NEWLINE, carries_program_name};
 use crate::node::{Node, Notices, SharedNode};
 
 /// Everything that commands share.
@@ -31,9 +32,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(program: &str, secrets: SecretStore) -> Self {
+    pub(super) fn new(program: &str, secrets: SecretStore, groups: ThrottleGroups) -> Self {
         let name = program.to_owned();
         let notices = Notices::to(move |line| {
+            if let Some(line) = line.strip_suffix(LAST) {
+                eprintln!("{line}");
+                std::process::exit(1);
+            }
             // Warnings carry the program's name, what a driver says of itself does not.
             let (line, end) = match line.strip_suffix(NO_NEWLINE) {
                 Some(line) => (line, ""),
@@ -50,6 +55,7 @@ impl Session {
             output: Stdout::standard(),
             environment: Environment {
                 secrets: Arc::new(secrets),
+                throttle_groups: Arc::new(groups),
                 notices,
             },
             image: None,
@@ -78,6 +84,14 @@ impl Session {
             eprintln!("command \"{called}\" not found");
             return false;
         };
+        if self
+            .image
+            .as_ref()
+            .is_some_and(|image| verifies(&image.node))
+        {
+            // The process may end within the command.
+            self.output.flush();
+        }
         let outcome = self
             .check(command, called, words.len() - 1)
             .and_then(|()| (command.run)(self, &words));
@@ -156,6 +170,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether copies are compared somewhere in the image's tree.
+fn verifies(node: &SharedNode) -> bool {
+    matches!(node.driver(), "blkverify" | "quorum")
+        || node.file().is_some_and(|file| verifies(&file))
 }
 
 /// The length that requests must stay within: whole sectors.

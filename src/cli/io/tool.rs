@@ -9,6 +9,7 @@ use super::stdin::Lines;
 use crate::base::Error;
 use crate::cli::img::arguments::{Arguments, Choice, Given};
 use crate::crypto::secret::SecretStore;
+use crate::graph::objects::ThrottleGroups;
 use crate::graph::{ImageArgument, objects};
 
 const CHOICES: [Choice; 17] = [
@@ -56,6 +57,7 @@ struct CommandLine {
     image_opts: bool,
     switches: Switches,
     secrets: SecretStore,
+    throttle_groups: ThrottleGroups,
     objects: Vec<String>,
     warnings: Vec<String>,
     file: Option<String>,
@@ -85,6 +87,7 @@ impl CommandLine {
             image_opts: false,
             switches: Switches::new(),
             secrets: SecretStore::default(),
+            throttle_groups: ThrottleGroups::default(),
             objects: Vec::new(),
             warnings: Vec::new(),
             file: None,
@@ -133,7 +136,9 @@ impl CommandLine {
             return Err(Error::caller("--image-opts and -f are mutually exclusive").into());
         }
         for text in std::mem::take(&mut line.objects) {
-            if let Some(help) = objects::add_object(&text, &mut line.secrets)? {
+            if let Some(help) =
+                objects::add_object(&text, &mut line.secrets, &mut line.throttle_groups)?
+            {
                 return Err(Ending::Asked(format!("{}\n", help.trim_end())));
             }
         }
@@ -153,7 +158,7 @@ pub fn main(invoked: &str, arguments: Vec<OsString>) -> ExitCode {
         Ok(line) => line,
         Err(ending) => return end(program, ending),
     };
-    let mut session = Session::new(program, line.secrets);
+    let mut session = Session::new(program, line.secrets, line.throttle_groups);
     for warning in &line.warnings {
         session.environment.notices.say(warning);
     }

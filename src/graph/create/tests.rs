@@ -266,9 +266,10 @@ fn own_create(case: &Case, target: &str, environment: &Environment) -> Said {
 
 fn environment() -> Environment {
     let mut secrets = SecretStore::default();
-    crate::graph::add_object("secret,id=s,data=a", &mut secrets).unwrap();
+    crate::graph::add_object("secret,id=s,data=a", &mut secrets, &mut Default::default()).unwrap();
     Environment {
         secrets: Arc::new(secrets),
+        throttle_groups: Arc::default(),
         ..Environment::default()
     }
 }

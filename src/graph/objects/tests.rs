@@ -1,9 +1,13 @@
 use super::*;
 
 fn words(text: &str) -> String {
-    add_object(text, &mut SecretStore::default())
-        .unwrap_err()
-        .to_string()
+    add_object(
+        text,
+        &mut SecretStore::default(),
+        &mut ThrottleGroups::default(),
+    )
+    .unwrap_err()
+    .to_string()
 }
 
 // Observed with `qemu-img info --object` 10.0.2.
@@ -77,21 +81,38 @@ fn mistakes_get_the_real_words() {
 fn secrets_are_kept_under_their_ids() {
     let mut store = SecretStore::default();
     assert_eq!(
-        add_object("secret,id=a,data=x,,y,data=p,,q", &mut store).unwrap(),
+        add_object(
+            "secret,id=a,data=x,,y,data=p,,q",
+            &mut store,
+            &mut ThrottleGroups::default()
+        )
+        .unwrap(),
         None
     );
     let json = "{\"qom-type\":\"secret\",\"id\":\"b\",\"data\":\"eHg=\",\"format\":\"base64\"}";
-    add_object(json, &mut store).unwrap();
+    add_object(json, &mut store, &mut ThrottleGroups::default()).unwrap();
     assert_eq!(store.lookup("a").unwrap().bytes(), b"p,q");
     assert_eq!(store.lookup("b").unwrap().bytes(), b"xx");
     assert_eq!(
-        add_object("secret,id=a,data=x", &mut store)
-            .unwrap_err()
-            .to_string(),
+        add_object(
+            "secret,id=a,data=x",
+            &mut store,
+            &mut ThrottleGroups::default()
+        )
+        .unwrap_err()
+        .to_string(),
         "attempt to add duplicate property 'a' to object (type 'container')"
     );
-    let help = add_object("secret,id=s,help", &mut store).unwrap().unwrap();
+    let help = add_object(
+        "secret,id=s,help",
+        &mut store,
+        &mut ThrottleGroups::default(),
+    )
+    .unwrap()
+    .unwrap();
     assert!(help.starts_with("secret options:\n  data=<string>"));
-    let list = add_object("help", &mut store).unwrap().unwrap();
+    let list = add_object("help", &mut store, &mut ThrottleGroups::default())
+        .unwrap()
+        .unwrap();
     assert!(list.ends_with("\n  tls-creds-x509"));
 }

@@ -9,6 +9,7 @@ use crate::base::{Error, Result};
 use crate::driver::compress::Compress;
 use crate::driver::copy_on_read::CopyOnRead;
 use crate::driver::filter::Filter;
+use crate::driver::throttle::Throttle;
 use crate::graph::OptionTree;
 use crate::node::SharedNode;
 
@@ -77,11 +78,15 @@ pub(super) fn open(
             SharedNode::clone(&child)
         }
         Kind::Throttle => {
-            // No groups can be made here, so none is ever found.
-            return Err(Error::caller(match tree.take_text("throttle-group") {
-                Some(group) => format!("Throttle group '{group}' does not exist"),
-                None => "Please specify a throttle group".to_owned(),
-            }));
+            let name = tree
+                .take_text("throttle-group")
+                .ok_or_else(|| Error::caller("Please specify a throttle group"))?;
+            let group = opener
+                .environment
+                .throttle_groups
+                .get(&name)
+                .ok_or_else(|| Error::caller(format!("Throttle group '{name}' does not exist")))?;
+            Arc::new(Throttle::new(SharedNode::clone(&child), Arc::clone(group)))
         }
     };
     if let Some((name, _)) = tree.iter().next() {

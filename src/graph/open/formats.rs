@@ -148,16 +148,16 @@ pub(super) fn open(
         Format::Luks => open_luks(opener, &file, &mut tree, context),
     }
     .map_err(|error| with_words(error, context.shown.as_deref().unwrap_or(&filename)))?;
-    refuse_leftovers(format, &tree)?;
+    refuse_unknown(format.name(), &tree)?;
     Ok(node)
 }
 
-fn refuse_leftovers(format: Format, tree: &OptionTree) -> Result<()> {
+/// Refuses options that a format or filter does not know.
+pub(super) fn refuse_unknown(driver: &str, tree: &OptionTree) -> Result<()> {
     match tree.iter().next() {
         None => Ok(()),
         Some((name, _)) => Err(Error::caller(format!(
-            "Block format '{}' does not support the option '{name}'",
-            format.name()
+            "Block format '{driver}' does not support the option '{name}'"
         ))),
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::backing::BackingOptions;
 use super::{CacheMode, OpenFlags};
-use super::{backing, blkdebug, filters, formats, probe, protocol};
+use super::{backing, blkdebug, filters, formats, probe, protocol, several};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
 use crate::driver::detect_zeroes::DetectZeroes;
@@ -260,6 +260,15 @@ impl<'a> Opener<'a> {
         self.open_required(&mut request.tree, "file", flags)
     }
 
+    /// The image of that name below this node, whatever its format.
+    pub(super) fn open_probed(&self, name: String, flags: NodeFlags) -> Result<SharedNode> {
+        let request = Request {
+            name: Some(name),
+            tree: OptionTree::default(),
+        };
+        self.open(request, flags.for_file(), Access::default())
+    }
+
     /// The node below that a bare name stands for, with the options that `file.…` gives besides.
     fn open_named_child(
         &self,
@@ -295,6 +304,7 @@ impl<'a> Opener<'a> {
         }
         match protocol::protocol_prefix(name) {
             Some(("blkdebug", rest)) => blkdebug::open_named(self, rest, flags),
+            Some(("blkverify", rest)) => several::open_blkverify_named(self, rest, flags),
             _ => protocol::open_named(name, flags),
         }
     }
@@ -315,6 +325,16 @@ impl<'a> Opener<'a> {
                 blkdebug::open(self, tree, flags)?
             }
             ("blkdebug", _) => blkdebug::open(self, std::mem::take(&mut request.tree), flags)?,
+            ("blkverify", Some(("blkverify", rest))) => {
+                several::open_blkverify_named(self, rest, flags)?
+            }
+            ("blkverify", _) => {
+                several::open_blkverify(self, std::mem::take(&mut request.tree), flags)?
+            }
+            ("blklogwrites", _) => {
+                several::open_blklogwrites(self, std::mem::take(&mut request.tree), flags)?
+            }
+            ("quorum", _) => several::open_quorum(self, std::mem::take(&mut request.tree), flags)?,
             _ => match filters::Kind::by_name(driver) {
                 Some(kind) => filters::open(self, kind, std::mem::take(&mut request.tree), flags)?,
                 None => return Ok(None),

@@ -38,23 +38,9 @@ impl Protocol {
 }
 
 /// Protocols that would reach out over a network or into another program: refused by name, whoever asks.
-const REFUSED: [&str; 16] = [
-    "ftp",
-    "ftps",
-    "gluster",
-    "http",
-    "https",
-    "iscsi",
-    "iser",
-    "nbd",
-    "nfs",
-    "nvme",
-    "rbd",
-    "ssh",
-    "fat",
-    "vvfat",
-    "blkverify",
-    "blklogwrites",
+const REFUSED: [&str; 14] = [
+    "ftp", "ftps", "gluster", "http", "https", "iscsi", "iser", "nbd", "nfs", "nvme", "rbd", "ssh",
+    "fat", "vvfat",
 ];
 
 /// The protocol that a bare file name starts with, and the rest: `nbd:` in `nbd:localhost:10809`.
@@ -113,9 +99,11 @@ pub(crate) fn creatable_path(name: &str) -> Result<String> {
     match protocol_prefix(name) {
         None => Ok(name.to_owned()),
         Some(("file", path)) => Ok(path.to_owned()),
-        Some((driver @ ("null-co" | "null-aio" | "blkdebug"), _)) => Err(Error::unsupported(
-            format!("Protocol driver '{driver}' does not support image creation"),
-        )),
+        Some((driver @ ("null-co" | "null-aio" | "blkdebug" | "blkverify"), _)) => {
+            Err(Error::unsupported(format!(
+                "Protocol driver '{driver}' does not support image creation"
+            )))
+        }
         Some((protocol, _)) => Err(refused(protocol)),
     }
 }

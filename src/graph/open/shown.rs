@@ -6,12 +6,15 @@ use crate::graph::OptionTree;
 use crate::node::Node;
 
 /// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's).
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 18] = [
     "offset",
     "encrypt.key-secret",
     "set-state.0.event",
     "inject-error.0.once",
     "image",
+    "children",
+    "log",
+    "throttle-group",
     "read-zeroes",
     "driver",
     "config",

@@ -31,7 +31,7 @@ fn nodes_at_the_bottom_are_files() {
             specific: slots.as_object().cloned().map(|data| ("luks", data)),
             ..ImageInfo::default()
         },
-        children: vec![("file", file())],
+        children: vec![("file".to_owned(), file())],
         ..file()
     };
     assert_eq!(
