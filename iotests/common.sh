@@ -1,5 +1,6 @@
 # Sourced by every iotest. The runner sets:
 #   QEMU_IMG QEMU_IO   the subject's tools
+#   COWPROOF           the judge, the same for every subject
 #   IMAGE_FORMAT       the format of this run
 #   TEST_DIR           this run's private directory, also the working directory
 #   STREAMS SKIP_NOTE  outside of it, for the functions below
@@ -34,6 +35,13 @@ img() {
 io() {
     _show qemu-io "$@"
     _run "$QEMU_IO" "$@"
+    _print
+}
+
+# What made the IVs of an image, judged by this program whoever wrote it: judge ARGUMENT… (cowproof iv's)
+judge() {
+    _show cowproof iv "$@"
+    _run "$COWPROOF" iv "$@"
     _print
 }
 

@@ -228,6 +228,36 @@ fn iotests_call_tools_through_the_common_functions_only() {
     }
 }
 
+/// The last column of each row names tests: a file, and in quotes or backquotes what of it.
+#[test]
+fn errata_are_held_by_tests_that_exist() {
+    let text = std::fs::read_to_string(root().join("docs/errata.md")).unwrap();
+    let mut rows = 0;
+    for (number, line) in numbered(&text) {
+        if !line.starts_with("| ") || line.starts_with("| text |") {
+            continue;
+        }
+        rows += 1;
+        let held_by = line.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for named in held_by
+            .split(", `")
+            .map(|named| named.trim_start_matches('`'))
+        {
+            let (file, what) = named.split_once('`').unwrap_or((named, ""));
+            let test = std::fs::read_to_string(root().join(file))
+                .unwrap_or_else(|_| panic!("docs/errata.md:{number}: no {file}"));
+            let what = what.trim();
+            let there = match what.strip_prefix('"') {
+                Some(heading) => test.contains(&format!("say \"{}", heading.trim_end_matches('"'))),
+                None if what.is_empty() => true,
+                None => test.contains(&format!("fn {}(", what.trim_matches('`'))),
+            };
+            assert!(there, "docs/errata.md:{number}: no {what} in {file}");
+        }
+    }
+    assert!(rows > 30, "the table was not read");
+}
+
 #[test]
 fn iotest_numbers_are_used_once() {
     let suite = suite();

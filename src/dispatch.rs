@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use cowproof::cli::{audit, check, img, io, link};
+use cowproof::cli::{audit, check, img, io, iv, link};
 use cowproof::conform::command as run;
 
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Explain what is wrong with an image, and what a repair would do
     Check(check::CheckArguments),
+    /// Find out which sectors made the IVs of an image that was written with known plaintext
+    Iv(iv::IvArguments),
     /// Make links named qemu-img and qemu-io that point at this program
     Link(link::LinkArguments),
 }
@@ -69,6 +71,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Run(run) => run::main(&run),
         Command::Audit(audit) => audit::main(&audit),
         Command::Check(check) => check::main(&check),
+        Command::Iv(iv) => iv::main(&iv),
         Command::Link(link) => link::main(&link),
     }
 }

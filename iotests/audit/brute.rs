@@ -23,25 +23,42 @@ fn number(image: &[u8], at: u64, width: u64) -> u64 {
     (at..at + width).fold(0, |value, at| value << 8 | u64::from(image[index(at)]))
 }
 
-/// Host offset of each guest cluster, for the table at `l1`.
-fn clusters(image: &[u8], l1: u64, entries: u64) -> BTreeMap<u64, u64> {
+/// Bytes of what has a place of its own: a cluster, or a subcluster (incompatible bit 4).
+fn unit(image: &[u8]) -> u64 {
+    let size = 1 << number(image, 20, 4);
+    if extended(image) { size / 32 } else { size }
+}
+
+fn extended(image: &[u8]) -> bool {
+    number(image, 72, 8) & 16 != 0
+}
+
+/// Host offset of each guest unit, for the table at `l1`.
+fn units(image: &[u8], l1: u64, entries: u64) -> BTreeMap<u64, u64> {
     const MASK: u64 = 0x00ff_ffff_ffff_fe00;
     let size = 1 << number(image, 20, 4);
+    let width = if extended(image) { 16 } else { 8 };
     let mut found = BTreeMap::new();
     for index in 0..entries {
         let table = number(image, l1 + index * 8, 8) & MASK;
         if table == 0 {
             continue;
         }
-        for entry in 0..size / 8 {
-            let host = number(image, table + entry * 8, 8);
+        for entry in 0..size / width {
+            let host = number(image, table + entry * width, 8);
             assert_eq!(
                 host >> 62 & 1,
                 0,
                 "compressed clusters are not counted here"
             );
-            if host & MASK != 0 && host & 1 == 0 {
-                found.insert(index * (size / 8) + entry, host & MASK);
+            let guest = index * (size / width) + entry;
+            if extended(image) {
+                let data = number(image, table + entry * width + 12, 4);
+                for one in (0..32).filter(|one| data >> one & 1 == 1) {
+                    found.insert(guest * 32 + one, (host & MASK) + one * (size / 32));
+                }
+            } else if host & MASK != 0 && host & 1 == 0 {
+                found.insert(guest, host & MASK);
             }
         }
     }
@@ -50,10 +67,10 @@ fn clusters(image: &[u8], l1: u64, entries: u64) -> BTreeMap<u64, u64> {
 
 /// All states of the disk: the active one, then the snapshots.
 fn states(image: &[u8]) -> Vec<BTreeMap<u64, u64>> {
-    let mut states = vec![clusters(image, number(image, 40, 8), number(image, 36, 4))];
+    let mut states = vec![units(image, number(image, 40, 8), number(image, 36, 4))];
     let mut entry = number(image, 64, 8);
     for _ in 0..number(image, 60, 4) {
-        states.push(clusters(
+        states.push(units(
             image,
             number(image, entry, 8),
             number(image, entry + 8, 4),
@@ -67,7 +84,7 @@ fn states(image: &[u8]) -> Vec<BTreeMap<u64, u64>> {
 
 /// Counts the disk (`vm_state` false) or what lies behind it.
 pub fn count(image: &[u8], vm_state: bool) -> Count {
-    let size: u64 = 1 << number(image, 20, 4);
+    let size = unit(image);
     let end = number(image, 24, 8).div_ceil(size);
     let states = states(image);
     let guests: std::collections::BTreeSet<u64> = states

@@ -145,3 +145,26 @@ fn the_repair_command_repairs() {
         room.io(&["--object", secret], new, &checks);
     }
 }
+
+#[test]
+fn a_data_file_is_looked_into_when_it_is_named() {
+    for room in rooms() {
+        let options =
+            "encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s,data_file=data";
+        room.create("qcow2", options, "meta.qcow2", "1M");
+        let image = "driver=qcow2,file.filename=meta.qcow2,encrypt.key-secret=s";
+        room.io(&[], image, &["write -P 1 0 128k", "write -P 2 300k 4k"]);
+        let unknown = room.report(&["meta.qcow2"]);
+        assert!(ids(&unknown).contains(&"data-file-not-examined"));
+        let known = room.report(&["--data-file", "data", "meta.qcow2"]);
+        assert!(!ids(&known).contains(&"data-file-not-examined"));
+        // Two clusters, and the one that 300k lies in.
+        assert_eq!(known["stored-clusters"], 3, "{}", room.name);
+        // What was never encrypted is seen: the whole file is zeros in front of the first write.
+        std::fs::write(room.path("data"), vec![0; 1 << 20]).unwrap();
+        let blank = room.report(&["--data-file", "data", "meta.qcow2"]);
+        assert!(ids(&blank).contains(&"never-written"));
+        let (code, _) = room.audit(&["--data-file", "data", "data"]);
+        assert_eq!(code, 2, "a file that has no data file");
+    }
+}

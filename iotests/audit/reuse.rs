@@ -51,7 +51,7 @@ fn counted(report: &serde_json::Value, id: &str) -> Count {
 #[test]
 fn legacy_aes_is_counted_as_by_brute_force() {
     for room in rooms() {
-        for cluster in ["4k", "64k"] {
+        for cluster in ["4k", "64k", "64k,extended_l2=on"] {
             let options = format!("encrypt.format=aes,encrypt.key-secret=s,cluster_size={cluster}");
             room.create("qcow2", &options, "aes.qcow2", "3M");
             history(

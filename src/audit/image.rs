@@ -129,28 +129,46 @@ fn luks_header(disk: &Qcow2Disk) -> Result<Option<LuksHeader>> {
         }
         CryptMethod::Luks => {}
     }
+    let read = |offset: u64, bytes: &mut [u8]| read_luks_header(disk, offset, bytes);
+    inspect_volume(&read, false).map(Some)
+}
+
+/// Reads from the LUKS header's area inside a qcow2 image.
+pub(super) fn read_luks_header(disk: &Qcow2Disk, offset: u64, bytes: &mut [u8]) -> Result<()> {
     let place = disk
         .extensions
         .crypto
         .ok_or_else(|| Error::invalid("Missing CRYPTO header for crypt method 2"))?;
-    let read = |offset: u64, bytes: &mut [u8]| {
-        if offset.saturating_add(bytes.len() as u64) > place.length {
-            return Err(Error::invalid(
-                "Request for data outside of extension header",
-            ));
-        }
-        disk.file().read_at(place.offset.plus(offset)?, bytes)
-    };
-    inspect_volume(&read, false).map(Some)
+    if offset.saturating_add(bytes.len() as u64) > place.length {
+        return Err(Error::invalid(
+            "Request for data outside of extension header",
+        ));
+    }
+    disk.image_file().read_at(place.offset.plus(offset)?, bytes)
 }
 
 /// Audits one image.
 pub fn audit(path: &Path, options: &AuditOptions) -> Result<ImageReport> {
-    match load(path)? {
-        Loaded::Raw(length) => Ok(audit_raw(path, length)),
-        Loaded::Qcow1(disk) => audit_qcow1(path, &disk, options),
-        Loaded::Qcow2(disk, header) => audit_qcow2(path, &disk, header.as_deref(), options),
-        Loaded::Luks(disk) => audit_luks(path, &disk, options),
+    audit_with(path, None, options)
+}
+
+/// Audits one image whose data, or whose payload behind a detached header, is in a file that the caller names.
+pub fn audit_with(path: &Path, data: Option<&Path>, options: &AuditOptions) -> Result<ImageReport> {
+    let data = data.map(open).transpose()?;
+    let all_in_one = || Error::caller("the image has no data file and no detached header");
+    match (load(path)?, data) {
+        (Loaded::Raw(length), None) => Ok(audit_raw(path, length)),
+        (Loaded::Qcow1(disk), None) => audit_qcow1(path, &disk, options),
+        (Loaded::Qcow2(disk, header), None) => audit_qcow2(path, &disk, header.as_deref(), options),
+        (Loaded::Luks(disk), None) => audit_luks(path, &disk, options),
+        (Loaded::Qcow2(disk, header), Some(data)) if disk.has_data_file() => {
+            let disk = disk.with_data_file(data)?;
+            audit_qcow2(path, &disk, header.as_deref(), options)
+        }
+        (Loaded::Luks(disk), Some(data)) if disk.detached => {
+            audit_luks(path, &disk.with_payload(data)?, options)
+        }
+        (_, Some(_)) => Err(all_in_one()),
     }
 }
 
@@ -279,7 +297,7 @@ fn audit_qcow2(
         report.protection = legacy_protection();
         report.add(findings::legacy_aes().repaired_by(&repair));
     }
-    if data_file {
+    if data_file && !disk.data_is_known() {
         report.add(findings::data_file(&disk.extensions));
         return Ok(report);
     }
@@ -294,9 +312,14 @@ fn audit_qcow2(
             (questions, Case::luks(header, HostOffset::ZERO, repair))
         }
     };
-    let wraps = case.wraps() && disk.file_length > PERIOD;
+    let wraps = case.wraps() && disk.data_length > PERIOD;
     let mut survey = Survey::take(disk, luks.is_none(), wraps)?;
-    let mut freed = Freed::find(disk, options, luks.is_none())?;
+    let mut freed = if data_file {
+        // Nothing is counted there: each cluster has its place for good.
+        Freed::default()
+    } else {
+        Freed::find(disk, options, luks.is_none())?
+    };
     let mut proof = Proof::take(disk, &mut survey, questions, options, &mut freed)?;
     if luks.is_none() {
         report.fingerprint = Some(Fingerprint::LegacyAes(std::mem::take(

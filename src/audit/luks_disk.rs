@@ -14,6 +14,8 @@ const PART: u64 = PIECE / 32;
 /// A standalone volume, or a detached header without its payload.
 pub struct LuksDisk {
     file: HostFile,
+    /// Where the payload is, when the header is in a file of its own.
+    payload: Option<HostFile>,
     /// The header.
     pub header: Header,
     /// Only a header: the payload is in a file that is not known.
@@ -40,6 +42,7 @@ impl LuksDisk {
         };
         Ok(Self {
             file,
+            payload: None,
             header,
             detached,
             layers: [Layer {
@@ -50,12 +53,31 @@ impl LuksDisk {
         })
     }
 
+    /// The same volume, its payload in `payload`.
+    pub fn with_payload(mut self, payload: HostFile) -> Result<Self> {
+        let size = payload
+            .length()?
+            .saturating_sub(self.header.payload_offset());
+        let [layer] = &mut self.layers;
+        layer.disk_size = size;
+        self.payload = Some(payload);
+        self.detached = false;
+        Ok(self)
+    }
+
+    /// The file that holds the header.
+    pub const fn header_file(&self) -> &HostFile {
+        &self.file
+    }
+
     /// Which 1/32 of the piece at `host` the file system stores, and where it is worth asking again.
     fn stored_parts(&self, host: u64, length: u64) -> Result<u32> {
         let mut mask = 0_u32;
         let mut at = 0;
         while at < length {
-            let extent = self.file.extent(HostOffset::new(host + at), length - at)?;
+            let extent = self
+                .file()
+                .extent(HostOffset::new(host + at), length - at)?;
             let step = extent.length.clamp(1, length - at);
             if extent.data {
                 let last = (at + step - 1) / PART;
@@ -71,7 +93,7 @@ impl LuksDisk {
 
 impl Disk for LuksDisk {
     fn file(&self) -> &HostFile {
-        &self.file
+        self.payload.as_ref().unwrap_or(&self.file)
     }
 
     fn cluster_size(&self) -> u64 {
@@ -92,7 +114,7 @@ impl Disk for LuksDisk {
             let host = payload.saturating_add(guest);
             let mut mask = u32::MAX;
             if guest + length > data_until {
-                let extent = self.file.extent(HostOffset::new(host), end - guest)?;
+                let extent = self.file().extent(HostOffset::new(host), end - guest)?;
                 if !extent.data && extent.length >= length {
                     guest += extent.length / PIECE * PIECE;
                     guest += if extent.length < PIECE { PIECE } else { 0 };

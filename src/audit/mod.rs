@@ -12,6 +12,7 @@ pub mod fingerprint;
 pub mod freed;
 pub mod heat;
 pub mod image;
+pub mod iv;
 pub mod luks_disk;
 pub mod options;
 pub mod proof;
@@ -26,6 +27,6 @@ mod weak;
 pub mod wrap;
 
 pub use finding::{Finding, FindingId, Severity};
-pub use image::{Format, audit, probe_file};
+pub use image::{Format, audit, audit_with, probe_file};
 pub use options::AuditOptions;
 pub use report::ImageReport;

@@ -6,22 +6,24 @@ use super::disk::{Cluster, Disk, Layer, Storage, Stored, Visit};
 use crate::base::limits::{AUDIT_MAX_L1_BYTES, QCOW2_MAX_L1_BYTES, QCOW2_MAX_SNAPSHOT_TABLE_BYTES};
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::extension::Extensions;
-use crate::format::qcow2::header::{CompressionType, Header, HeaderError, Tolerance};
+use crate::format::qcow2::header::{
+    CompressionType, Header, HeaderError, IncompatibleFeatures, Tolerance,
+};
 use crate::format::qcow2::lookup::{checked_cluster, l2_table_of};
 use crate::format::qcow2::snapshot_table::{Snapshot, SnapshotTable, SnapshotTableError};
-use crate::format::qcow2::{self, CompressedDescriptor, Geometry, L1Entry};
+use crate::format::qcow2::{self, Geometry, L1Entry, l2_entry};
 use crate::node::HostFile;
 
 /// Bytes of L2 tables in memory at a time, all layers together.
 const SLICE_BYTES: usize = 16 << 20;
 /// The shortest piece of a table that is read.
 const SLICE_MIN: usize = 512;
-/// Bit 62 of the first word of an extended entry.
-const COMPRESSED: u64 = 1 << 62;
 
 /// A qcow2 image whose header and L1 tables are known.
 pub struct Qcow2Disk {
     file: HostFile,
+    /// Where guest data is, when not in `file`.
+    data: Option<HostFile>,
     /// The header.
     pub header: Header,
     /// Its extensions.
@@ -32,6 +34,8 @@ pub struct Qcow2Disk {
     pub compression: CompressionType,
     /// Bytes of the file.
     pub file_length: u64,
+    /// Bytes of the file that guest data is in.
+    pub data_length: u64,
     /// The name of the backing file.
     pub backing: Option<String>,
     layers: Vec<Layer>,
@@ -64,12 +68,15 @@ impl Qcow2Disk {
             .map(|name| String::from_utf8_lossy(name).into_owned());
         let extended = header
             .incompatible
-            .contains(qcow2::header::IncompatibleFeatures::EXTENDED_L2);
+            .contains(IncompatibleFeatures::EXTENDED_L2);
         let geometry = Geometry::new(header.cluster_bits, header.refcount_order, extended)
-            .ok_or(HeaderError::RefcountOrder)?;
+            .ok_or(HeaderError::RefcountOrder)?
+            .with_external_data(has_data_file(&header));
         let mut disk = Self {
             file_length: file.length()?,
+            data_length: file.length()?,
             file,
+            data: None,
             extensions,
             geometry,
             compression,
@@ -107,6 +114,28 @@ impl Qcow2Disk {
             disk.add_layer(layer, snapshot.l1_offset, snapshot.l1_entries)?;
         }
         Ok(disk)
+    }
+
+    /// The same image, its guest data read from `data`.
+    pub fn with_data_file(mut self, data: HostFile) -> Result<Self> {
+        self.data_length = data.length()?;
+        self.data = Some(data);
+        Ok(self)
+    }
+
+    /// Whether guest data can be read: it is in the image itself, or its file was named.
+    pub const fn data_is_known(&self) -> bool {
+        self.data.is_some() || !self.geometry.external_data()
+    }
+
+    /// Whether guest data lies in a file of its own.
+    pub fn has_data_file(&self) -> bool {
+        has_data_file(&self.header)
+    }
+
+    /// The file that holds the metadata.
+    pub const fn image_file(&self) -> &HostFile {
+        &self.file
     }
 
     /// The snapshot table, read as far as it goes.
@@ -300,24 +329,28 @@ impl Qcow2Disk {
 
     /// 16 bytes: a place, and two bits for each subcluster (qcow2 §3).
     fn decode_extended(&self, bytes: &[u8], entry: usize) -> Result<Option<(HostOffset, Storage)>> {
-        let mut words = numbers(bytes.get(entry * 16..).unwrap_or_default());
-        let (Some(word), Some(bitmap)) = (words.next(), words.next()) else {
+        let Some(entry) = l2_entry::read(&self.geometry, bytes, entry) else {
             return Ok(None);
         };
-        if word & COMPRESSED != 0 {
-            let data = CompressedDescriptor::from_raw(&self.geometry, word);
-            return Ok(Some((data.host, Storage::Compressed(data.length))));
-        }
-        let Some(host) = L1Entry::from_raw(word).l2_table() else {
-            return Ok(None);
+        let host = match entry.cluster(&self.geometry) {
+            qcow2::Cluster::Normal(host) => host,
+            qcow2::Cluster::Compressed(data) => {
+                return Ok(Some((data.host, Storage::Compressed(data.length))));
+            }
+            _ => return Ok(None),
         };
         if !host.is_aligned(self.geometry.cluster_size()) {
             return Err(Error::invalid(format!(
                 "Cluster allocation offset {host} unaligned"
             )));
         }
-        let allocated = u32::try_from(bitmap & u64::from(u32::MAX)).unwrap_or(0);
-        Ok(Some(match allocated {
+        let bits = entry.subclusters();
+        if bits.is_contradictory() {
+            return Err(Error::invalid(format!(
+                "The subclusters of the cluster at {host} are both data and zeros"
+            )));
+        }
+        Ok(Some(match bits.allocated() {
             0 => (host, Storage::Kept),
             mask => (host, Storage::Normal(mask)),
         }))
@@ -326,7 +359,7 @@ impl Qcow2Disk {
 
 impl Disk for Qcow2Disk {
     fn file(&self) -> &HostFile {
-        &self.file
+        self.data.as_ref().unwrap_or(&self.file)
     }
 
     fn cluster_size(&self) -> u64 {
@@ -371,6 +404,12 @@ impl Disk for Qcow2Disk {
         }
         Ok(())
     }
+}
+
+fn has_data_file(header: &Header) -> bool {
+    header
+        .incompatible
+        .contains(IncompatibleFeatures::DATA_FILE)
 }
 
 /// The big-endian words of a table.

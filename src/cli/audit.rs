@@ -30,6 +30,9 @@ pub struct AuditArguments {
     /// An older copy of the (one) image: what was overwritten or moved since
     #[arg(long, value_name = "OLDER_COPY")]
     against: Option<PathBuf>,
+    /// Where the data of the (one) image is, when it is in an external data file or behind a detached LUKS header
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    data_file: Option<PathBuf>,
     /// The form of the report on standard output
     #[arg(long, value_enum, default_value_t)]
     output: Output,

@@ -5,6 +5,7 @@ pub mod check;
 mod explain;
 pub mod img;
 pub mod io;
+pub mod iv;
 pub mod json;
 pub mod link;
 mod output;

@@ -133,6 +133,7 @@ pub fn run(arguments: &RunArguments, program: PathBuf) -> Result<Summary, Failur
         time_limit: Duration::from_secs(arguments.timeout),
         scratch: private.path().to_owned(),
         keep: arguments.keep,
+        judge: finder.program.clone(),
         search_path: finder.search_path.clone(),
     };
     let summary = if arguments.record {

@@ -32,6 +32,8 @@ pub struct Plan<'a> {
     pub scratch: PathBuf,
     /// Leave the private directories of failed cases behind.
     pub keep: bool,
+    /// This program: scripts have images judged by it, whoever wrote them.
+    pub judge: PathBuf,
     /// `PATH` for the scripts' own needs.
     pub search_path: OsString,
 }
@@ -195,6 +197,7 @@ pub fn print(
         .env("SKIP_NOTE", &skip_note)
         .env("STREAMS", private.path())
         .env("SUITE_COMMON", common_of(&script.path))
+        .env("COWPROOF", &plan.judge)
         .env("QEMU_IMG", subject.tool("qemu-img"))
         .env("QEMU_IO", subject.tool("qemu-io"));
     let output = private.path().join("output");

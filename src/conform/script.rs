@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub const FORMATS: [&str; 4] = ["raw", "qcow", "qcow2", "luks"];
 
 /// The groups that a script may name.
-pub const GROUPS: [&str; 38] = [
+pub const GROUPS: [&str; 39] = [
     "rw",
     "snapshot",
     "backing",
@@ -45,6 +45,7 @@ pub const GROUPS: [&str; 38] = [
     "errors",
     "extl2",
     "bench",
+    "iv",
 ];
 
 /// A script with its header.

@@ -44,7 +44,14 @@ impl Encryption {
         }
     }
 
-    const fn first_sector(&self, guest: GuestOffset, host: HostOffset) -> IvSector {
+    fn first_sector(&self, guest: GuestOffset, host: HostOffset) -> IvSector {
+        #[cfg(feature = "mutants")]
+        if super::mutants::takes_the_other_domain(self.domain == Domain::Host, host) {
+            return match self.domain {
+                Domain::Guest => IvSector::from_host(host),
+                Domain::Host => IvSector::from_guest(guest),
+            };
+        }
         match self.domain {
             Domain::Guest => IvSector::from_guest(guest),
             Domain::Host => IvSector::from_host(host),

@@ -12,6 +12,8 @@ pub mod filter;
 mod forward;
 pub mod luks;
 pub mod memory;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod null;
 pub mod qcow1;
 pub mod qcow2;

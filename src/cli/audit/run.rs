@@ -1,6 +1,7 @@
 //! The run: files in parallel, then what only shows between files, then the outputs.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,7 +31,11 @@ pub(super) fn run(arguments: &AuditArguments) -> Result<u8, Failure> {
     if arguments.against.is_some() && files.len() != 1 {
         return Err("--against compares one image with its older copy".into());
     }
-    let mut audited = audit_all(files, &options, arguments.jobs);
+    if arguments.data_file.is_some() && files.len() != 1 {
+        return Err("--data-file is one image's".into());
+    }
+    let data = arguments.data_file.as_deref();
+    let mut audited = audit_all(files, data, &options, arguments.jobs);
     if let (Some(older), [one]) = (&arguments.against, audited.as_mut_slice())
         && let Ok(report) = &mut one.outcome
     {
@@ -70,7 +75,12 @@ fn exit_code(audited: &[Audited], fail_on: Severity) -> u8 {
 }
 
 /// All files, `jobs` at a time, in the order given.
-fn audit_all(files: Vec<Found>, options: &AuditOptions, jobs: usize) -> Vec<Audited> {
+fn audit_all(
+    files: Vec<Found>,
+    data: Option<&Path>,
+    options: &AuditOptions,
+    jobs: usize,
+) -> Vec<Audited> {
     let bar = progress_bar(files.len());
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
@@ -82,7 +92,7 @@ fn audit_all(files: Vec<Found>, options: &AuditOptions, jobs: usize) -> Vec<Audi
                     files.get(index).map(|file| (index, file))
                 } {
                     bar.set_message(file.path.display().to_string());
-                    let outcome = audit::audit(&file.path, options);
+                    let outcome = audit::audit_with(&file.path, data, options);
                     outcomes.lock().push((index, outcome));
                     bar.inc(1);
                 }

@@ -70,6 +70,7 @@ impl Machine {
             time_limit,
             scratch: self.root.path().to_owned(),
             keep: false,
+            judge: PathBuf::from("cowproof"),
             search_path: std::env::var_os("PATH").unwrap(),
         }
     }

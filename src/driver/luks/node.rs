@@ -448,6 +448,23 @@ impl Node for Luks {
         Some(self.file.node())
     }
 
+    fn allocated_bytes(&self) -> Option<u64> {
+        let nodes = self.children();
+        nodes
+            .iter()
+            .map(|(_, node)| node.allocated_bytes())
+            .sum::<Option<u64>>()
+    }
+
+    fn children(&self) -> Vec<(String, SharedNode)> {
+        let header = self.header_file.as_ref().map(|file| ("header", file));
+        header
+            .into_iter()
+            .chain([("file", &self.file)])
+            .map(|(edge, file)| (edge.to_owned(), file.node()))
+            .collect()
+    }
+
     fn close(&self) -> Result<()> {
         let header = self.header_file.as_ref().map_or(Ok(()), HostFile::close);
         self.file.close().and(header)

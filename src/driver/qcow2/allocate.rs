@@ -166,6 +166,12 @@ impl Metadata {
     /// Clusters freed since the last flush are reused only when their old mapping is durably gone: otherwise a
     /// crash could leave the old mapping over the new data.
     pub(super) fn prepare_reuse(&mut self, first: HostCluster, count: u64) -> Result<()> {
+        #[cfg(feature = "mutants")]
+        crate::driver::mutants::note_allocation(
+            self.geometry.host_offset(first),
+            count * self.geometry.cluster_size(),
+            self.file.length()?,
+        );
         if self.freed.is_empty() {
             return Ok(());
         }

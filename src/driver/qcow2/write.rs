@@ -188,12 +188,32 @@ impl Qcow2 {
             return self.store(plan.guest, plan.host, piece);
         };
         match self.store_with_surroundings(plan, change, piece) {
-            Ok(copied) => self.metadata()?.commit_write(change, copied),
+            Ok(copied) => {
+                #[cfg(feature = "mutants")]
+                self.spoil_head(plan, change)?;
+                self.metadata()?.commit_write(change, copied)
+            }
             Err(error) => {
                 self.abandon_all([plan]);
                 Err(error)
             }
         }
+    }
+
+    /// The mutant that leaves what it copies in front of a write in clear.
+    #[cfg(feature = "mutants")]
+    fn spoil_head(&self, plan: &WritePlan, change: &MappingChange) -> Result<()> {
+        let Some(encryption) = &self.encryption else {
+            return Ok(());
+        };
+        if !crate::driver::mutants::leaves_heads_in_clear() {
+            return Ok(());
+        }
+        let head = plan.guest.distance_from(change.covered.from);
+        let mut bytes = vec![0; usize::try_from(head).unwrap_or(0)];
+        self.data.read_at(change.covered_host(), &mut bytes)?;
+        encryption.decrypt(change.covered.from, change.covered_host(), &mut bytes);
+        self.data.write_at(change.covered_host(), &bytes)
     }
 
     /// Encrypts and writes bytes that belong at `guest` to their place.

@@ -184,6 +184,7 @@ fn impossible_volumes_are_refused_before_anything_is_written() {
         "Cipher cast5-128 not supported with essiv"
     );
     options.cipher_mode = CipherMode::Xts;
+    options.iv_algorithm = IvAlgorithm::Plain64;
     let error = plan_volume(&options).unwrap_err();
     assert_eq!(error.to_string(), "Unsupported cipher mode xts");
 }
