@@ -1,6 +1,7 @@
 //! `cowproof iv`: which sector made each IV of an image whose plaintext is known. What the group `iv` of the suite
 //! judges every implementation's images with.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,8 +54,9 @@ pub fn main(arguments: &IvArguments) -> ExitCode {
 
 fn run(arguments: &IvArguments) -> Result<u8> {
     let mut secrets = SecretStore::default();
+    let mut groups = HashMap::new();
     for object in &arguments.object {
-        add_object(object, &mut secrets)?;
+        add_object(object, &mut secrets, &mut groups)?;
     }
     let key = secrets.passphrase(&arguments.key_secret)?;
     let report = judge(
