@@ -10,7 +10,8 @@ use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::codec::Compression;
 use crate::format::qcow2::header::CompressionType;
-use crate::format::qcow2::{Cluster, CompressedDescriptor, L2Entry};
+use crate::format::qcow2::l1_entry::OFFSET_MASK;
+use crate::format::qcow2::{CompressedDescriptor, L2Entry};
 use crate::node::{DebugEvent, Turn};
 
 /// The cluster that was inflated last: small reads of one cluster follow each other.
@@ -79,6 +80,7 @@ impl Qcow2 {
     ) -> Result<()> {
         self.check_range(offset, data.len() as u64)?;
         self.check_writable()?;
+        drop(self.metadata()?);
         if self.geometry.external_data() {
             return Err(Error::bare(errno::ENOTSUP));
         }
@@ -149,9 +151,8 @@ impl Metadata {
         let table = self.writable_l2(offset)?;
         let index = self.geometry.l2_index(offset);
         let entry = self.l2_entry(table, index)?;
-        match entry.cluster(&self.geometry) {
-            Cluster::Unallocated | Cluster::ZeroPlain => {}
-            _ => return Err(Error::eio()),
+        if entry.raw() & OFFSET_MASK != 0 {
+            return Err(Error::eio());
         }
         let length = length as u64;
         let host = self.allocate_bytes(length)?;

@@ -156,7 +156,7 @@ pub fn create_with_data(
     file.flush()
 }
 
-/// Lets the data file hold `size` bytes. Where its clusters are mapped the last one is whole, its tail written as
+/// Lets the data file hold `size` bytes. Where its clusters are mapped the last unit is whole, its tail written as
 /// zeros; a file that is long enough by then is not reserved.
 pub(super) fn grow_data_file(
     data: &HostFile,
@@ -165,7 +165,7 @@ pub(super) fn grow_data_file(
     mapped: bool,
     how: Preallocation,
 ) -> Result<()> {
-    let tail = size.next_multiple_of(geometry.cluster_size()) - size;
+    let tail = size.next_multiple_of(geometry.subcluster_size()) - size;
     if mapped && tail > 0 {
         // Less than a cluster, 2 MiB.
         let zeros = vec![0; usize::try_from(tail).unwrap_or(0)];

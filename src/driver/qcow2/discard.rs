@@ -36,6 +36,8 @@ impl Qcow2 {
         if !self.honours_discard {
             return Ok(());
         }
+        // Of a dead image not even nothing can be discarded.
+        drop(self.metadata()?);
         self.mark_dirty(offset.bytes(), length);
         let range = self.whole_clusters(offset, length);
         if range.clusters == 0 {

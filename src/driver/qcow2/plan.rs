@@ -275,20 +275,8 @@ impl Metadata {
             start: in_cluster,
             end: in_cluster + length,
         };
-        let scan = |metadata: &mut Self, limit: u64| {
-            // Allocation may have pushed the table out.
-            metadata.load(TableKind::L2, table)?;
-            let bytes = metadata.l2_tables.peek(table).ok_or_else(Error::eio)?;
-            match scan_run(&geometry, bytes, index, limit, request) {
-                Some(scan) => Ok(scan),
-                None => Err(metadata.corrupt(&Corruption::ContradictorySubclusters {
-                    l2_table: table.bytes(),
-                    l2_index: index,
-                    writing: true,
-                })),
-            }
-        };
-        let mut run = scan(self, limit)?;
+        let place = (table, index, offset);
+        let mut run = self.scan(place, limit, request)?;
         let first = offset.align_down(cluster_size);
         let (host, allocated) = match run.way {
             Way::Revive(host) if !geometry.extended_l2() => {
@@ -304,7 +292,7 @@ impl Metadata {
             Way::New => {
                 let (host, found) = self.allocate_data(run.clusters, previous)?;
                 if found < run.clusters {
-                    run = scan(self, found)?;
+                    run = self.scan(place, found, request)?;
                 }
                 (host, true)
             }
@@ -327,6 +315,32 @@ impl Metadata {
             length,
             change,
         })
+    }
+
+    /// The run of clusters at an entry of a table; subclusters that contradict each other mark the image corrupt.
+    fn scan(
+        &mut self,
+        (table, index, offset): (HostOffset, usize, GuestOffset),
+        limit: u64,
+        request: Request,
+    ) -> Result<Scan> {
+        let geometry = self.geometry;
+        // Allocation may have pushed the table out.
+        self.load(TableKind::L2, table)?;
+        let bytes = self.l2_tables.peek(table).ok_or_else(Error::eio)?;
+        if let Some(scan) = scan_run(&geometry, bytes, index, limit, request) {
+            return Ok(scan);
+        }
+        if let Some(entry) = l2_entry::read(&geometry, bytes, index)
+            && let Way::Revive(host) = Way::of(&geometry, entry)
+        {
+            self.require_aligned("Data cluster", host, offset)?;
+        }
+        Err(self.corrupt(&Corruption::ContradictorySubclusters {
+            l2_table: table.bytes(),
+            l2_index: index,
+            writing: true,
+        }))
     }
 
     /// What a run of clusters becomes once its data is written.

@@ -10,7 +10,7 @@ use super::preallocate::Growth;
 use super::tables::TableKind;
 use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
-use crate::node::{DebugEvent, Preallocation, ZeroFlags};
+use crate::node::{DebugEvent, Preallocation};
 
 impl Qcow2 {
     /// Grows or shrinks the disk.
@@ -33,12 +33,7 @@ impl Qcow2 {
         }
         match hidden_end.checked_sub(old) {
             None | Some(0) => Ok(()),
-            Some(hidden) if self.geometry.extended_l2() => {
-                self.zero_to_end(GuestOffset::new(old), hidden)
-            }
-            Some(hidden) => {
-                self.write_zeroes_disk(GuestOffset::new(old), hidden, ZeroFlags::empty())
-            }
+            Some(hidden) => self.zero_new_bytes(GuestOffset::new(old), hidden),
         }
     }
 

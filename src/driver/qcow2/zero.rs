@@ -45,29 +45,45 @@ impl Qcow2 {
     fn zero_range(&self, offset: GuestOffset, end: GuestOffset, flags: ZeroFlags) -> Result<()> {
         let unit = self.geometry.subcluster_size();
         let first = offset.saturating_plus(unit - 1).align_down(unit);
-        let mut whole_end = end;
-        if end.bytes() >= self.size() {
-            whole_end = end.saturating_plus(unit - 1);
-        }
-        whole_end = whole_end.align_down(unit);
+        let at_end = end.bytes() >= self.size();
+        let whole_end = if at_end {
+            end.saturating_plus(unit - 1).align_down(unit)
+        } else {
+            end.align_down(unit)
+        };
         let length = end.distance_from(offset);
         if whole_end <= first {
             return self.zero_part_of_run(offset, length, flags);
         }
         self.zero_part_of_run(offset, first.distance_from(offset), flags)?;
+        if at_end {
+            // As the real tools split a request: the end of the disk makes a whole of what is left of its last unit,
+            // and of its last cluster only where one piece covers all of that.
+            let split = end.align_down(unit).max(first);
+            if first < split {
+                self.zero_units(first, split, flags)?;
+            }
+            return if split < end {
+                self.zero_units(split, end, flags)
+            } else {
+                Ok(())
+            };
+        }
         self.zero_units(first, whole_end, flags)?;
-        let tail = end.bytes().saturating_sub(whole_end.bytes());
-        self.zero_part_of_run(whole_end, tail, flags)
+        self.zero_part_of_run(whole_end, end.distance_from(whole_end), flags)
     }
 
-    /// The disk's last bytes, which it just grew by; its last cluster becomes whole, whatever its length.
-    pub(super) fn zero_to_end(&self, offset: GuestOffset, length: u64) -> Result<()> {
+    /// Bytes that the disk just grew by. What they share a unit with is written, whatever it was.
+    pub(super) fn zero_new_bytes(&self, offset: GuestOffset, length: u64) -> Result<()> {
         let unit = self.geometry.subcluster_size();
         let flags = ZeroFlags::empty();
         let end = offset.plus(length)?;
         self.mark_dirty(offset.bytes(), length);
         let first = offset.saturating_plus(unit - 1).align_down(unit).min(end);
-        self.zero_part_of_run(offset, first.distance_from(offset), flags)?;
+        self.write_zero_bytes(offset, first.distance_from(offset), flags)?;
+        if first == end {
+            return Ok(());
+        }
         self.zero_units(first, end, flags)
     }
 
@@ -89,7 +105,7 @@ impl Qcow2 {
             clusters: end.distance_from(first) / cluster_size,
         };
         if !self.geometry.extended_l2() {
-            return self.zero_clusters(clusters(first, end), flags);
+            return self.zero_clusters(clusters(first, last_cluster), flags);
         }
         let zeroed = if last_cluster < first_cluster {
             self.zero_subclusters(first, end, flags)

@@ -232,8 +232,13 @@ fn run_in_table(
     while covered < length && subcluster == geometry.subclusters() {
         index += 1;
         subcluster = 0;
-        // A broken neighbour ends the run; it is reported when it is asked for itself.
+        // Another broken neighbour ends the run; it is reported when it is asked for itself.
         match run_at(index, subcluster) {
+            Some(Err(corruption @ Corruption::ContradictorySubclusters { .. }))
+                if !matches!(first, Subcluster::Compressed(_)) =>
+            {
+                return Err(corruption);
+            }
             Some(Ok((next, count)))
                 if continues(first, next, (index - first_index) as u64 * cluster_size) =>
             {

@@ -77,6 +77,9 @@ pub fn count_l2_table(
         counts.add_clusters(pending.0, pending.1, weight, report);
         pending = (0, 0);
         if mending && let Some(offset) = unaligned_zero(geometry, entry) {
+            if raw & !KNOWN_BITS != 0 {
+                report(Finding::ReservedL2Bits { entry: raw }, weight);
+            }
             report(Finding::PreallocatedUnaligned { offset }, weight);
             continue;
         }
@@ -141,11 +144,13 @@ fn judge_external_entry(
 ) {
     let raw = entry.raw();
     match entry.cluster(geometry) {
-        Cluster::Compressed(_) => {
-            report(
-                Finding::CompressedWithDataFile { index, entry: raw },
-                weight,
-            );
+        Cluster::Compressed(place) => {
+            if entry.copied() {
+                let offset = place.host.bytes();
+                report(Finding::CompressedCopied { offset }, weight);
+            }
+            let entry = entry.with_copied(false).raw();
+            report(Finding::CompressedWithDataFile { index, entry }, weight);
         }
         Cluster::Normal(host) | Cluster::ZeroAllocated(host) => {
             if raw & !KNOWN_BITS != 0 {
