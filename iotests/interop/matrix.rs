@@ -8,6 +8,8 @@ pub enum Format {
     Qcow1,
     Qcow2V2,
     Qcow2V3,
+    /// Version 3 with subclusters.
+    Qcow2Extended,
 }
 
 /// What lies under the image.
@@ -36,7 +38,12 @@ pub struct Case {
     pub snapshots: usize,
 }
 
-const FORMATS: [Format; 3] = [Format::Qcow1, Format::Qcow2V2, Format::Qcow2V3];
+const FORMATS: [Format; 4] = [
+    Format::Qcow1,
+    Format::Qcow2V2,
+    Format::Qcow2V3,
+    Format::Qcow2Extended,
+];
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 2 << 20];
 const REFCOUNT_BITS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 const COMPRESSIONS: [&str; 3] = ["none", "zlib", "zstd"];
@@ -114,13 +121,17 @@ impl Case {
                     && self.snapshots == 0
             }
             Format::Qcow2V2 => self.refcount_bits == 16 && self.compression != "zstd",
-            // One bit can't count a snapshot's second reference; two can't count a packed cluster's many.
-            Format::Qcow2V3 => {
-                self.snapshots == 0
-                    || self.refcount_bits > 2
-                    || (self.refcount_bits == 2 && self.compression == "none")
-            }
+            Format::Qcow2V3 => self.counts_fit(),
+            // Smaller clusters have no room for 32 subclusters.
+            Format::Qcow2Extended => self.cluster_size >= 16384 && self.counts_fit(),
         }
+    }
+
+    /// One bit can't count a snapshot's second reference; two can't count a packed cluster's many.
+    fn counts_fit(&self) -> bool {
+        self.snapshots == 0
+            || self.refcount_bits > 2
+            || (self.refcount_bits == 2 && self.compression == "none")
     }
 
     /// True when some key is needed to open the chain.

@@ -262,8 +262,11 @@ fn create_options(case: &Case) -> String {
     match case.format {
         Format::Qcow1 => {}
         Format::Qcow2V2 => options.push("compat=0.10".to_owned()),
-        Format::Qcow2V3 => {
+        Format::Qcow2V3 | Format::Qcow2Extended => {
             options.push("compat=1.1".to_owned());
+            if case.format == Format::Qcow2Extended {
+                options.push("extended_l2=on".to_owned());
+            }
             options.push(format!("refcount_bits={}", case.refcount_bits));
             if case.compression == "zstd" {
                 options.push("compression_type=zstd".to_owned());

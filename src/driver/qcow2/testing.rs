@@ -200,9 +200,15 @@ pub(super) fn layout(image: &[u8]) -> String {
         }
         writeln!(text, "l1[{index}] {entry:#x}").unwrap();
         let table = entry & 0x00ff_ffff_ffff_fe00;
-        for index in 0..cluster / 8 {
-            let entry = number(image, at(table + index * 8), 8);
-            if entry != 0 {
+        let extended = number(image, 72, 8) & 16 != 0 && number(image, 4, 4) > 2;
+        let width = if extended { 16 } else { 8 };
+        for index in 0..cluster / width {
+            let place = at(table + index * width);
+            let entry = number(image, place, 8);
+            let subclusters = number(image, place + 8, 8);
+            if extended && (entry, subclusters) != (0, 0) {
+                writeln!(text, "  l2[{index}] {entry:#x} {subclusters:#x}").unwrap();
+            } else if !extended && entry != 0 {
                 writeln!(text, "  l2[{index}] {entry:#x}").unwrap();
             }
         }

@@ -87,6 +87,7 @@ fn compare(directory: &std::path::Path, pick: &mut dyn FnMut(usize) -> usize) ->
         if pick(3) == 0 {
             options.compression_type = CompressionType::Zstd;
         }
+        options.extended_l2 = shift >= 14 && pick(3) == 0;
     }
     let (word, preallocation) = PREALLOCATIONS[pick(4)];
     let mut o = format!(
@@ -97,6 +98,9 @@ fn compare(directory: &std::path::Path, pick: &mut dyn FnMut(usize) -> usize) ->
         if options.lazy_refcounts { "on" } else { "off" },
     );
     options.preallocation = preallocation;
+    if options.extended_l2 {
+        o += ",extended_l2=on";
+    }
     if options.compression_type == CompressionType::Zstd {
         o += ",compression_type=zstd";
     }

@@ -224,15 +224,61 @@ fn random_case(seed: u64) -> (String, u64, Vec<Vec<Operation>>) {
     (options, size, sessions)
 }
 
+/// The same with subclusters.
+fn random_extended_case(seed: u64) -> (String, u64, Vec<Vec<Operation>>) {
+    let mut dice = Dice::new(seed);
+    let cluster = 1_u64 << [14, 14, 15, 16][usize::try_from(dice.roll(4)).unwrap()];
+    let mut options = format!("cluster_size={cluster},extended_l2=on");
+    let zstd = dice.roll(3) == 0;
+    options += match dice.roll(3) {
+        _ if zstd => ",compression_type=zstd",
+        0 => ",lazy_refcounts=on",
+        1 => ",refcount_bits=64",
+        _ => "",
+    };
+    let size = cluster * (3 + dice.roll(30)) + dice.roll(cluster / 512) * 512;
+    let mut sessions = Vec::new();
+    for number in 0..=dice.roll(4) {
+        let session = (0..=dice.roll(8))
+            .map(|_| {
+                let unit = if dice.roll(2) == 0 {
+                    cluster / 32
+                } else {
+                    cluster
+                };
+                random_operation(&mut dice, unit, size, zstd && unit == cluster)
+            })
+            .collect();
+        sessions.push(session);
+        let step = match dice.roll(6) {
+            0 | 1 => SnapshotStep::Create(number),
+            2 => SnapshotStep::Apply(number.saturating_sub(1)),
+            3 => SnapshotStep::Delete(number.saturating_sub(1)),
+            _ => continue,
+        };
+        sessions.push(vec![Operation::Snapshot(step)]);
+    }
+    (options, size, sessions)
+}
+
 #[test]
 fn random_sequences() {
+    random_sequences_of(random_case);
+}
+
+#[test]
+fn random_sequences_with_subclusters() {
+    random_sequences_of(random_extended_case);
+}
+
+fn random_sequences_of(case: impl Fn(u64) -> (String, u64, Vec<Vec<Operation>>)) {
     if !real_tools() {
         return;
     }
     let (first, count) = super::seeds(40);
     let mut failures = Vec::new();
     for seed in first..first + count {
-        let (options, size, sessions) = random_case(seed);
+        let (options, size, sessions) = case(seed);
         if let Err(difference) = check(&options, size, &sessions) {
             failures.push(format!("seed {seed}: {difference}"));
         }
@@ -290,6 +336,7 @@ fn resizes() {
         return;
     }
     let small = "cluster_size=512";
+    let subclusters = "cluster_size=16k,extended_l2=on";
     let written = [Write(0, 300 << 10, 1), Write(700 << 10, 100 << 10, 2)];
     let cases: Vec<(&str, u64, &[Operation], u64)> = vec![
         ("", 64 * M, &[], 700 * M),
@@ -318,6 +365,10 @@ fn resizes() {
         ),
         ("compat=0.10", 4 * M, &written, 100 << 10),
         (small, 0, &[], M),
+        (subclusters, 41 * K, &[], 70 * K),
+        (subclusters, 41 * K, &[Write(33 * K, K, 1)], 70 * K),
+        (subclusters, 41 * K, &[Zero(33 * K, K)], 70 * K),
+        (subclusters, M, &written, 35 * K),
     ];
     let mut failures = Vec::new();
     for (options, size, first, to) in cases {

@@ -58,9 +58,3 @@ io_commands "$IMAGE" 'write -P 1 64k 37376' 'write -z 64k 37376'
 entries "$IMAGE"
 io_commands "$IMAGE" 'discard 64k 37376'
 entries "$IMAGE"
-
-say "zeros are looked for"
-quiet img create -f qcow2 -o extended_l2=on "$IMAGE" 256k
-io --image-opts -c 'write -P 1 0 128k' -c 'write -P 0 4k 4k' -c 'write -P 0 64k 64k' "driver=qcow2,file.filename=$IMAGE,detect-zeroes=unmap,discard=unmap"
-entries "$IMAGE"
-img check -f qcow2 "$IMAGE"

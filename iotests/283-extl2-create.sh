@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # title: extended L2 entries: create, info, measure, amend
 # breaks: an option is not refused, or refused in other words, or the image differs from the real one
-# groups: extl2 create info measure amend
+# groups: extl2 create info measure
 # formats: qcow2
 # requires: nothing
 # origin: ours
