@@ -191,14 +191,14 @@ fn reserve(file: &HostFile, layout: &Layout, how: Preallocation) -> Result<()> {
 
 /// What the last preallocated cluster has behind the disk's end is written, the rest of it is not.
 fn write_tail(file: &HostFile, geometry: &Geometry, layout: &Layout, size: u64) -> Result<()> {
-    let tail = size.next_multiple_of(geometry.cluster_size()) - size;
+    let tail = size.next_multiple_of(geometry.subcluster_size()) - size;
     let Some(last) = layout.data.last().filter(|_| tail > 0) else {
         return Ok(());
     };
-    let end = layout.offset(last.host + last.count).bytes();
+    let cluster = layout.offset((last.host + last.count).saturating_sub(1));
     // Less than a cluster, 2 MiB.
     let zeros = vec![0; usize::try_from(tail).unwrap_or(0)];
-    file.write_at(HostOffset::new(end.saturating_sub(tail)), &zeros)
+    file.write_at(cluster.plus(size % geometry.cluster_size())?, &zeros)
 }
 
 /// What the first cluster says.
