@@ -2,7 +2,7 @@
 
 use super::create::prepare::checked;
 use super::create::tables::{OptionSpec, amend_options, format_options};
-use super::options::values::parse_switch;
+use super::options::values::{parse_switch, text_of};
 use super::{Environment, OptionTree};
 use crate::base::{Error, Result};
 use crate::node::amend::AmendProgress;
@@ -28,7 +28,13 @@ pub fn check(format: &str, options: &OptionTree) -> Result<Checked> {
             .iter()
             .find(|option| option.name == name)
             .ok_or_else(|| unknown(format, name))?;
-        checked_options.push((spec.name, checked(spec, value)?));
+        let text = checked(spec, value)?;
+        // Numbers of key slots are read again from what was given: there a sign is not the same as the highest bit.
+        let text = match text_of(value) {
+            Some(given) if spec.name.ends_with("keyslot") => given,
+            _ => text,
+        };
+        checked_options.push((spec.name, text));
     }
     Ok(Checked(checked_options))
 }

@@ -156,21 +156,18 @@ pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
 
 /// Compressed data ends anywhere; readers that want whole sectors get them (errata 54).
 fn pad_compressed(conversion: &Conversion<'_>) -> Result<()> {
-    const SECTOR: u64 = 512;
-    let file = match conversion.settings.compressed_cluster {
-        Some(_) => conversion.target.file(),
-        None => None,
-    };
-    if let Some(file) = file {
-        let length = file.length()?;
-        if !length.is_multiple_of(SECTOR) {
-            file.resize(
-                length.next_multiple_of(SECTOR),
-                crate::node::Preallocation::Off,
-            )?;
+    let target = conversion.target;
+    match target.file() {
+        Some(file)
+            if conversion.settings.compressed_cluster.is_some()
+                && target.driver() == "qcow2"
+                && file.driver() == "file" =>
+        {
+            // A file's length is told in whole sectors, whatever it really is.
+            file.resize(file.length()?, crate::node::Preallocation::Off)
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

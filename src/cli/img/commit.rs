@@ -99,7 +99,14 @@ fn open_and_commit(
         about_to_write: true,
         ..flags
     };
-    let chain = operand.open(looking, environment)?;
+    let chain = match operand.open(looking, environment) {
+        Ok(chain) => chain,
+        Err(failure) => {
+            // The words for somebody who wants to write are others (about locks).
+            operand.open(flags, environment)?.close()?;
+            return Err(failure);
+        }
+    };
     let found = find_base(&chain, options.base.as_deref(), name);
     chain.close()?;
     let depth = found?;

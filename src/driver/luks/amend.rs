@@ -279,7 +279,8 @@ impl Amend<'_, '_> {
 }
 
 fn valid_index(given: i64) -> Option<usize> {
-    usize::try_from(given)
+    // Observed: only the low 32 bits are looked at.
+    usize::try_from(given & i64::from(u32::MAX))
         .ok()
         .filter(|index| *index < SLOT_COUNT)
 }
