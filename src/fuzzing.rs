@@ -2,6 +2,9 @@
 //!
 //! Not part of the public interface.
 
+mod pieces;
+mod session;
+
 use std::sync::Arc;
 
 use crate::base::GuestOffset;
@@ -12,6 +15,9 @@ use crate::driver::qcow1::{Qcow1, Qcow1OpenOptions};
 use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
 use crate::format::luks1;
 use crate::node::{HostFile, Node, Repair};
+
+pub use pieces::{check, compressed_cluster, luks_open, option_tree, qcow1_read, snapshot_table};
+pub use session::{Operation, Session, qcow2_ops};
 
 /// Bytes read from one image: an image may claim exabytes.
 const READ_CAP: u64 = 4 << 20;

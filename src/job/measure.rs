@@ -98,7 +98,9 @@ pub fn data_bytes(source: &SharedNode, cluster_size: u64) -> Result<u64> {
     let mut counted_to = 0;
     let mut data = 0;
     while position < end {
-        let extent = extent_above(source, None, GuestOffset::new(position), end - position)?.extent;
+        let extent = extent_above(source, None, GuestOffset::new(position), end - position)
+            .map_err(|error| error.prefixed("Unable to get block status: "))?
+            .extent;
         if extent.length == 0 {
             break;
         }

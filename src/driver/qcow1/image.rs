@@ -68,7 +68,7 @@ impl Qcow1 {
     }
 
     fn mapped_extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
-        let run = self.tables.run(offset, length)?;
+        let run = self.tables.status(offset, length)?;
         let base = Extent {
             length: run.length,
             ..Extent::default()
@@ -106,7 +106,7 @@ impl Qcow1 {
                 total += absent.max(self.geometry.l1_entry_covers());
                 continue;
             }
-            let run = self.tables.run(next, length - total)?;
+            let run = self.tables.status(next, length - total)?;
             if run.mapping != Mapping::Unallocated {
                 break;
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use crate::base::{Error, GuestOffset, HostOffset, Result};
-use crate::format::qcow1::{Geometry, Run, lookup};
+use crate::format::qcow1::{Geometry, Mapping, Misaligned, Run, lookup};
 use crate::node::{DebugEvent, HostFile};
 
 /// Entries of the L1 table that are loaded together (4 KiB).
@@ -129,8 +129,30 @@ impl Tables {
 
     /// The run at `guest`.
     pub(super) fn run(&self, guest: GuestOffset, length: u64) -> Result<Run> {
+        Ok(self.looked_up(guest, length)??)
+    }
+
+    /// The run at `guest` for those who only ask what is there: a cluster at an impossible place is allocated, and
+    /// only reading or writing it fails.
+    pub(super) fn status(&self, guest: GuestOffset, length: u64) -> Result<Run> {
+        Ok(self
+            .looked_up(guest, length)?
+            .unwrap_or_else(|Misaligned(entry)| {
+                let within = self.geometry.within_cluster(guest);
+                Run {
+                    length: (self.geometry.cluster_size() - within).min(length),
+                    mapping: Mapping::Normal(HostOffset::new(entry).saturating_plus(within)),
+                }
+            }))
+    }
+
+    fn looked_up(
+        &self,
+        guest: GuestOffset,
+        length: u64,
+    ) -> Result<std::result::Result<Run, Misaligned>> {
         let Some(table) = self.l2_offset(guest)? else {
-            return Ok(lookup(&self.geometry, None, guest, length)?);
+            return Ok(lookup(&self.geometry, None, guest, length));
         };
         // qcow1 §3: no flag bits in L1 entries, so bit 63 makes an offset that no file has.
         let table_end = table.plus(self.geometry.l2_bytes() as u64)?;
@@ -140,11 +162,11 @@ impl Tables {
         let found = |entries: &[u64]| lookup(&self.geometry, Some(entries), guest, length);
         if let Some(cached) = self.cache.read().l2.get(&table) {
             cached.used.store(self.tick(), Ordering::Relaxed);
-            return Ok(found(&cached.entries)?);
+            return Ok(found(&cached.entries));
         }
         let mut cache = self.cache.write();
         if let Some(cached) = cache.l2.get(&table) {
-            return Ok(found(&cached.entries)?);
+            return Ok(found(&cached.entries));
         }
         self.file.debug_event(DebugEvent::L2Load);
         let entries = decode(&self.file.read_vec(table, self.geometry.l2_bytes())?);
@@ -154,7 +176,7 @@ impl Tables {
         }
         let used = AtomicU64::new(self.tick());
         cache.l2.insert(table, Cached { entries, used });
-        Ok(run?)
+        Ok(run)
     }
 
     /// Writes consecutive L2 entries through. All belong to the table responsible for `guest`.

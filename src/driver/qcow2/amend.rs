@@ -155,7 +155,10 @@ impl Qcow2 {
         phases.begin();
         let mut metadata = self.metadata()?;
         metadata.settle_for_downgrade()?;
-        self.expand_zero_clusters(&mut metadata, phases)?;
+        self.expand_zero_clusters(&mut metadata, phases)
+            .map_err(|error| {
+                error.prefixed_when_bare("Failed to turn zero into data clusters: ")
+            })?;
         metadata.become_version_2()?;
         *self.compression.write() = CompressionType::Zlib;
         self.version.store(2, Ordering::Release);

@@ -33,6 +33,8 @@ impl Qcow2 {
     pub(super) fn discard_disk(&self, offset: GuestOffset, length: u64) -> Result<()> {
         self.check_range(offset, length)?;
         self.check_writable()?;
+        // An image that was marked corrupt refuses even what would have no effect.
+        drop(self.metadata()?);
         if !self.honours_discard {
             return Ok(());
         }

@@ -113,7 +113,7 @@ impl Metadata {
                 });
             let taken = if let Some((host, count)) = run {
                 let first = self.geometry.host_cluster(host);
-                self.free_clusters(first, count as u64, reason)?;
+                self.free_run(first, count as u64, reason)?;
                 count
             } else {
                 self.free_entry(*entry, reason)?;

@@ -163,7 +163,10 @@ impl Metadata {
             if self.header.version >= 3 {
                 self.header.incompatible |= IncompatibleFeatures::CORRUPT;
                 // The image is unusable either way; the caller's error is the one to report.
-                let _ = self.write_incompatible_features();
+                // The whole first cluster, as the real tool: a header that can't be encoded again gets its bit.
+                if self.rewrite_header().is_err() {
+                    let _ = self.write_incompatible_features();
+                }
             }
         }
         Error::eio()

@@ -124,7 +124,9 @@ impl Qcow2 {
             metadata.rewrite_header()?;
             metadata.file.flush()?;
         }
-        metadata.mark_bitmaps_in_use(&mut bitmaps)?;
+        metadata
+            .mark_bitmaps_in_use(&mut bitmaps)
+            .map_err(|error| error.prefixed("Can't update bitmap directory: "))?;
         self.recording.refresh(&bitmaps);
         drop(metadata);
         drop(bitmaps);
@@ -282,8 +284,10 @@ fn validate_encryption_option(header: &Header, format: Option<&str>) -> Result<(
         CryptMethod::Aes => "aes",
         CryptMethod::Luks => "luks",
         CryptMethod::Unknown(number) => {
+            // A signed number in the real tool's words.
             return Err(Error::unsupported(format!(
-                "Unsupported encryption method {number}"
+                "Unsupported encryption method {}",
+                number.cast_signed()
             )));
         }
     };
@@ -307,7 +311,11 @@ pub(super) fn reader(
                 "Request for data outside of extension header",
             ));
         }
-        file.read_at(place.offset.plus(offset)?, buffer)
+        place
+            .offset
+            .plus(offset)
+            .and_then(|start| file.read_at(start, buffer))
+            .map_err(|error| error.prefixed("Could not read encryption header: "))
     }
 }
 

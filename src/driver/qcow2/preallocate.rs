@@ -193,7 +193,7 @@ impl Qcow2 {
         }
         let tables = clusters.div_ceil(geometry.l2_entries()) + 1;
         metadata.flush()?;
-        let used_end = metadata.last_used_cluster()?.step(1);
+        let used_end = metadata.last_used_cluster(u64::MAX)?.step(1);
         let start = metadata.build_refcount_area(used_end, clusters + tables, true, None)?;
         metadata.raise_refcounts(start, clusters)?;
         let host = geometry.host_offset(start);

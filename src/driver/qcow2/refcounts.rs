@@ -109,6 +109,26 @@ impl Metadata {
         }
     }
 
+    /// The same for clusters that happen to lie side by side: one that can't be counted keeps none of the others.
+    pub(super) fn free_run(
+        &mut self,
+        first: HostCluster,
+        count: u64,
+        reason: FreeReason,
+    ) -> Result<()> {
+        if count > 1 {
+            self.file.debug_event(DebugEvent::ClusterFree);
+            let lowered = self.lower_refcounts(first, count, reason);
+            if lowered.is_ok() || self.dead {
+                return lowered;
+            }
+        }
+        for step in 0..count {
+            self.free_clusters(first.step(step), 1, reason)?;
+        }
+        Ok(())
+    }
+
     fn lower_refcounts(
         &mut self,
         first: HostCluster,

@@ -137,7 +137,7 @@ impl Metadata {
             first: GuestOffset::new(first),
             clusters: end.saturating_sub(first) / cluster_size,
         };
-        self.unmap_range(range, FreeReason::Other)
+        self.unmap_range(range, FreeReason::Always)
             .map_err(|error| error.prefixed("Failed to discard cropped clusters: "))?;
         self.shrink_l1(geometry.l1_entries_for(length))
             .map_err(|error| error.prefixed("Failed to reduce the number of L2 tables: "))?;
@@ -145,8 +145,10 @@ impl Metadata {
         self.drop_empty_refcount_blocks()
             .map_err(|error| error.prefixed("Failed to shrink the refcount table: "))?;
         self.flush()?;
+        // What is counted behind the file's end is not there.
+        let clusters = self.file.length()?.div_ceil(cluster_size);
         let file_end = geometry
-            .host_offset(self.last_used_cluster()?.step(1))
+            .host_offset(self.last_used_cluster(clusters)?.step(1))
             .bytes();
         if file_end < self.file.length()? {
             self.file.resize(file_end, Preallocation::Off)?;
@@ -231,8 +233,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// The last cluster with a count.
-    pub(super) fn last_used_cluster(&mut self) -> Result<HostCluster> {
+    /// The last cluster with a count among the file's first `clusters`.
+    pub(super) fn last_used_cluster(&mut self, clusters: u64) -> Result<HostCluster> {
         let per_block = self.geometry.refcount_block_entries();
         for index in (0..self.refcount_table.len() as u64).rev() {
             let first = HostCluster::new(index.saturating_mul(per_block));
@@ -243,7 +245,9 @@ impl Metadata {
             let bytes = self.refcount_blocks.peek(block).ok_or_else(Error::eio)?;
             let mut last = None;
             let mut at = 0;
-            while let Some(used) = refcount::next_used(&self.geometry, bytes, at) {
+            while let Some(used) = refcount::next_used(&self.geometry, bytes, at)
+                && first.step(used as u64).index() < clusters
+            {
                 last = Some(used);
                 at = used + 1;
             }

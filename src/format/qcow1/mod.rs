@@ -7,7 +7,7 @@ pub mod header;
 pub mod lookup;
 
 pub use create::CreateLayout;
-pub use entry::Mapping;
+pub use entry::{Mapping, Misaligned};
 pub use geometry::Geometry;
 pub use header::{Crypt, Header, HeaderError};
 pub use lookup::{Run, lookup};

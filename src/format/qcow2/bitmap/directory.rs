@@ -88,7 +88,10 @@ fn parse_entry(
     let granularity_bits = u32::from(reader.u8().map_err(broken)?);
     let name_length = reader.u16().map_err(broken)?;
     let extra_bytes = reader.u32().map_err(broken)?;
-    let extra = usize::try_from(extra_bytes).map_err(|_| BitmapError::DirectoryBroken)?;
+    // The real tool's sum of an entry's length wraps: such an entry is not found to be too long.
+    let Ok(extra) = i32::try_from(extra_bytes).and_then(usize::try_from) else {
+        return Err(BitmapError::ExtraData);
+    };
     reader.take(extra).map_err(broken)?;
     let stored_name = reader.take(usize::from(name_length)).map_err(broken)?;
     let length = FIXED_BYTES + extra + usize::from(name_length);

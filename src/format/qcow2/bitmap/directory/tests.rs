@@ -31,12 +31,14 @@ fn the_real_tools_directory() {
 fn one_fault_each() {
     let constraints = |name: &str| BitmapError::Constraints(name.to_owned());
     // The words were seen with the same bytes in an image (qcow2 §7).
-    let faults: [(usize, &[u8], BitmapError); 11] = [
+    let faults: [(usize, &[u8], BitmapError); 13] = [
         (12, &[0, 0, 0, 6], constraints("b0")),
         (16, &[2], constraints("b0")),
         (17, &[8], constraints("b0")),
         (17, &[32], constraints("b0")),
         (20, &[0, 0, 0, 8], BitmapError::ExtraData),
+        (20, &[0xff, 0, 0, 0], BitmapError::ExtraData),
+        (20, &[0, 0x10, 0, 0], BitmapError::DirectoryBroken),
         (0, &[0; 8], constraints("b0")),
         (6, &[2, 0], constraints("b0")),
         (8, &[0; 4], constraints("b0")),
