@@ -70,146 +70,144 @@ const BITMAPS: &[&str] = &[
     "bitmap --disable image b1",
 ];
 
-fn recipes() -> Vec<Recipe> {
-    vec![
-        recipe("v3-512", "qcow2", "cluster_size=512", "64k", DATA),
+const RECIPES: &[Recipe] = &[
+    recipe("v3-512", "qcow2", "cluster_size=512", "64k", DATA),
+    recipe(
+        "v2-512",
+        "qcow2",
+        "compat=0.10,cluster_size=512",
+        "64k",
+        DATA,
+    ),
+    recipe("v3-4k", "qcow2", "cluster_size=4k", "64k", DATA),
+    recipe("v3-64k", "qcow2", "", "1M", DATA),
+    recipe("2m", "qcow2", "cluster_size=2M", "4M", &["io write 0 4k"]),
+    recipe("snap-512", "qcow2", "cluster_size=512", "64k", SNAPSHOTS),
+    recipe("snap-4k", "qcow2", "cluster_size=4k", "64k", SNAPSHOTS),
+    recipe(
+        "snap-v2",
+        "qcow2",
+        "cluster_size=4k,compat=0.10",
+        "64k",
+        SNAPSHOTS,
+    ),
+    recipe("zlib", "qcow2", "cluster_size=4k", "64k", COMPRESSED),
+    recipe(
+        "zstd",
+        "qcow2",
+        "cluster_size=4k,compression_type=zstd",
+        "64k",
+        COMPRESSED,
+    ),
+    recipe("bitmaps", "qcow2", "cluster_size=4k", "64k", BITMAPS),
+    recipe(
+        "refcount1",
+        "qcow2",
+        "cluster_size=512,refcount_bits=1",
+        "64k",
+        DATA,
+    ),
+    recipe(
+        "refcount64",
+        "qcow2",
+        "cluster_size=512,refcount_bits=64",
+        "64k",
+        SNAPSHOTS,
+    ),
+    recipe(
+        "lazy",
+        "qcow2",
+        "cluster_size=4k,lazy_refcounts=on",
+        "64k",
+        DATA,
+    ),
+    recipe(
+        "extended",
+        "qcow2",
+        "cluster_size=16k,extended_l2=on",
+        "64k",
+        DATA,
+    ),
+    recipe(
+        "data-file",
+        "qcow2",
+        "cluster_size=4k,data_file=base",
+        "64k",
+        DATA,
+    ),
+    recipe(
+        "backed",
+        "qcow2",
+        "cluster_size=4k,backing_file=base,backing_fmt=raw",
+        "64k",
+        DATA,
+    ),
+    locked(
+        INNER,
         recipe(
-            "v2-512",
+            "luks-inside",
             "qcow2",
-            "compat=0.10,cluster_size=512",
+            "cluster_size=4k,encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1,encrypt.cipher-alg=aes-128",
             "64k",
             DATA,
         ),
-        recipe("v3-4k", "qcow2", "cluster_size=4k", "64k", DATA),
-        recipe("v3-64k", "qcow2", "", "1M", DATA),
-        recipe("2m", "qcow2", "cluster_size=2M", "4M", &["io write 0 4k"]),
-        recipe("snap-512", "qcow2", "cluster_size=512", "64k", SNAPSHOTS),
-        recipe("snap-4k", "qcow2", "cluster_size=4k", "64k", SNAPSHOTS),
+    ),
+    locked(
+        INNER,
         recipe(
-            "snap-v2",
+            "aes-inside",
             "qcow2",
-            "cluster_size=4k,compat=0.10",
-            "64k",
-            SNAPSHOTS,
-        ),
-        recipe("zlib", "qcow2", "cluster_size=4k", "64k", COMPRESSED),
-        recipe(
-            "zstd",
-            "qcow2",
-            "cluster_size=4k,compression_type=zstd",
-            "64k",
-            COMPRESSED,
-        ),
-        recipe("bitmaps", "qcow2", "cluster_size=4k", "64k", BITMAPS),
-        recipe(
-            "refcount1",
-            "qcow2",
-            "cluster_size=512,refcount_bits=1",
+            "cluster_size=4k,encrypt.format=aes,encrypt.key-secret=s",
             "64k",
             DATA,
         ),
+    ),
+    recipe("qcow1", "qcow", "", "64k", DATA),
+    recipe(
+        "qcow1-compressed",
+        "qcow",
+        "",
+        "64k",
+        &["io write -c -P 1 0 4k", "io write -P 2 8k 4k"],
+    ),
+    recipe(
+        "qcow1-backed",
+        "qcow",
+        "backing_file=base,backing_fmt=raw",
+        "64k",
+        DATA,
+    ),
+    locked(
+        INNER,
         recipe(
-            "refcount64",
-            "qcow2",
-            "cluster_size=512,refcount_bits=64",
-            "64k",
-            SNAPSHOTS,
-        ),
-        recipe(
-            "lazy",
-            "qcow2",
-            "cluster_size=4k,lazy_refcounts=on",
-            "64k",
-            DATA,
-        ),
-        recipe(
-            "extended",
-            "qcow2",
-            "cluster_size=16k,extended_l2=on",
-            "64k",
-            DATA,
-        ),
-        recipe(
-            "data-file",
-            "qcow2",
-            "cluster_size=4k,data_file=base",
-            "64k",
-            DATA,
-        ),
-        recipe(
-            "backed",
-            "qcow2",
-            "cluster_size=4k,backing_file=base,backing_fmt=raw",
-            "64k",
-            DATA,
-        ),
-        locked(
-            INNER,
-            recipe(
-                "luks-inside",
-                "qcow2",
-                "cluster_size=4k,encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=1,encrypt.cipher-alg=aes-128",
-                "64k",
-                DATA,
-            ),
-        ),
-        locked(
-            INNER,
-            recipe(
-                "aes-inside",
-                "qcow2",
-                "cluster_size=4k,encrypt.format=aes,encrypt.key-secret=s",
-                "64k",
-                DATA,
-            ),
-        ),
-        recipe("qcow1", "qcow", "", "64k", DATA),
-        recipe(
-            "qcow1-compressed",
+            "qcow1-aes",
             "qcow",
-            "",
-            "64k",
-            &["io write -c -P 1 0 4k", "io write -P 2 8k 4k"],
-        ),
-        recipe(
-            "qcow1-backed",
-            "qcow",
-            "backing_file=base,backing_fmt=raw",
+            "encrypt.format=aes,encrypt.key-secret=s",
             "64k",
             DATA,
         ),
-        locked(
-            INNER,
-            recipe(
-                "qcow1-aes",
-                "qcow",
-                "encrypt.format=aes,encrypt.key-secret=s",
-                "64k",
-                DATA,
-            ),
+    ),
+    locked(
+        OUTER,
+        recipe(
+            "luks-xts",
+            "luks",
+            "key-secret=s,iter-time=1,cipher-alg=aes-128",
+            "64k",
+            DATA,
         ),
-        locked(
-            OUTER,
-            recipe(
-                "luks-xts",
-                "luks",
-                "key-secret=s,iter-time=1,cipher-alg=aes-128",
-                "64k",
-                DATA,
-            ),
+    ),
+    locked(
+        OUTER,
+        recipe(
+            "luks-essiv",
+            "luks",
+            "key-secret=s,iter-time=1,cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256,hash-alg=sha1",
+            "64k",
+            DATA,
         ),
-        locked(
-            OUTER,
-            recipe(
-                "luks-essiv",
-                "luks",
-                "key-secret=s,iter-time=1,cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256,hash-alg=sha1",
-                "64k",
-                DATA,
-            ),
-        ),
-    ]
-}
+    ),
+];
 
 /// One healthy image with its map.
 pub struct Seed {
@@ -230,7 +228,7 @@ pub struct Seeds {
 impl Seeds {
     pub fn made_by(tools: &Tools) -> Self {
         let room = tempfile::tempdir().expect("a temporary directory");
-        let list = recipes()
+        let list = RECIPES
             .iter()
             .map(|recipe| make(recipe, tools, room.path()))
             .collect();
