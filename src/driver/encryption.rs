@@ -27,20 +27,58 @@ impl fmt::Debug for Encryption {
     }
 }
 
+/// The domain that was asked for.
+#[cfg(not(test))]
+const fn chosen(domain: Domain) -> Domain {
+    domain
+}
+
+/// The domain that was asked for, or in a mutant the other one.
+#[cfg(test)]
+fn chosen(domain: Domain) -> Domain {
+    match (mutant::is_on(), domain) {
+        (false, domain) => domain,
+        (true, Domain::Guest) => Domain::Host,
+        (true, Domain::Host) => Domain::Guest,
+    }
+}
+
+/// A mutant for the tests of the tests: LUKS takes the guest sector, legacy AES the host sector.
+#[cfg(test)]
+pub(in crate::driver) mod mutant {
+    use std::cell::Cell;
+
+    thread_local! {
+        static ON: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn is_on() -> bool {
+        ON.get()
+    }
+
+    /// What this thread opens in `work` is a mutant, if `on`.
+    pub(in crate::driver) fn in_mutant<T>(on: bool, work: impl FnOnce() -> T) -> T {
+        ON.set(on);
+        let outcome = work();
+        ON.set(false);
+        outcome
+    }
+}
+
 impl Encryption {
     /// Legacy AES: IVs from the guest sector.
-    pub const fn legacy_aes(cipher: SharedCipher) -> Self {
+    pub fn legacy_aes(cipher: SharedCipher) -> Self {
         Self {
             cipher,
-            domain: Domain::Guest,
+            domain: chosen(Domain::Guest),
         }
     }
 
     /// LUKS inside qcow2: IVs from the sector of the file.
-    pub const fn luks(cipher: SharedCipher) -> Self {
+    pub fn luks(cipher: SharedCipher) -> Self {
         Self {
             cipher,
-            domain: Domain::Host,
+            domain: chosen(Domain::Host),
         }
     }
 

@@ -3,6 +3,7 @@
 mod crash;
 mod injected;
 mod iv;
+mod iv_jobs;
 mod parallel;
 mod same_layout;
 mod snapshot_crash;

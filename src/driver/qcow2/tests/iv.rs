@@ -19,11 +19,11 @@ use crate::driver::qcow2::create::{Qcow2CreateOptions, Qcow2Encryption, create};
 use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
 use crate::node::{HostFile, Node, SharedNode, SnapshotRequest, ZeroFlags};
 
-const CLUSTER: usize = 4096;
+pub(super) const CLUSTER: usize = 4096;
 const CLUSTERS: usize = 12;
 const DISK: usize = CLUSTER * CLUSTERS;
 /// VM state lies behind the disk, at a multiple of what one L2 table maps (qcow2 §6).
-const VM_STATE: u64 = (CLUSTER * CLUSTER / 8) as u64;
+pub(super) const VM_STATE: u64 = (CLUSTER * CLUSTER / 8) as u64;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -109,16 +109,20 @@ struct Layer {
     vm_state: Vec<u8>,
 }
 
-fn be64(bytes: &[u8], offset: usize) -> u64 {
+pub(super) fn be64(bytes: &[u8], offset: usize) -> u64 {
     u64::from_be_bytes(bytes[offset..offset + 8].try_into().unwrap())
 }
 
-fn be32(bytes: &[u8], offset: usize) -> usize {
+pub(super) fn be32(bytes: &[u8], offset: usize) -> usize {
     u32::from_be_bytes(bytes[offset..offset + 4].try_into().unwrap()) as usize
 }
 
 /// A second, independent walker: the stored clusters below one L1 table, guest offset to host offset.
-fn stored_clusters(bytes: &[u8], l1_offset: usize, l1_entries: usize) -> BTreeMap<u64, u64> {
+pub(super) fn stored_clusters(
+    bytes: &[u8],
+    l1_offset: usize,
+    l1_entries: usize,
+) -> BTreeMap<u64, u64> {
     const OFFSET_MASK: u64 = 0x00ff_ffff_ffff_fe00;
     let per_table = CLUSTER / 8;
     let mut found = BTreeMap::new();
@@ -298,6 +302,7 @@ impl Bench {
         let bytes = self.memory.snapshot();
         let mut places: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         let mut versions: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let mut sectors = Sectors::default();
         for (clusters, layer) in self.layers(&bytes) {
             for (guest, host) in clusters {
                 let iv = match kind {
@@ -318,6 +323,7 @@ impl Bench {
                         "guest {guest:#x} at host {host:#x} is not encrypted under sector {iv:?}"
                     ));
                 }
+                sectors.add(guest, &bytes, start, &cluster);
                 places.entry(iv.number()).or_default().insert(host);
                 versions.entry(guest).or_default().insert(host);
             }
@@ -328,6 +334,9 @@ impl Bench {
         }
         let reused = places.values().filter(|hosts| hosts.len() > 1).count();
         let in_two_places = versions.values().filter(|hosts| hosts.len() > 1).count();
+        if kind == Kind::LegacyAes {
+            sectors.judge()?;
+        }
         match kind {
             Kind::LegacyAes if reused != in_two_places => Err(format!(
                 "{reused} sectors reused, {in_two_places} guest clusters in two places"
@@ -337,6 +346,42 @@ impl Bench {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The versions of each guest sector over all live layers: as stored, and in clear.
+#[derive(Default)]
+struct Sectors {
+    stored: BTreeMap<u64, BTreeSet<Vec<u8>>>,
+    clear: BTreeMap<u64, BTreeSet<Vec<u8>>>,
+}
+
+impl Sectors {
+    fn add(&mut self, guest: u64, file: &[u8], start: usize, clear: &[u8]) {
+        let first = guest / SECTOR_SIZE as u64;
+        let stored = file[start..].chunks(SECTOR_SIZE);
+        for (number, (stored, clear)) in (first..).zip(stored.zip(clear.chunks(SECTOR_SIZE))) {
+            self.stored
+                .entry(number)
+                .or_default()
+                .insert(stored.to_vec());
+            self.clear.entry(number).or_default().insert(clear.to_vec());
+        }
+    }
+
+    /// One IV covers two texts exactly where two layers hold different versions of a guest sector.
+    fn judge(&self) -> Result<(), String> {
+        let several = |map: &BTreeMap<u64, BTreeSet<Vec<u8>>>| {
+            let number = |(number, set): (&u64, &BTreeSet<_>)| (set.len() > 1).then_some(*number);
+            map.iter().filter_map(number).collect::<BTreeSet<u64>>()
+        };
+        let (reused, differing) = (several(&self.stored), several(&self.clear));
+        if reused == differing {
+            return Ok(());
+        }
+        Err(format!(
+            "IVs of sectors {reused:?} cover several texts, sectors {differing:?} have several versions"
+        ))
     }
 }
 

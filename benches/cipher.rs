@@ -61,6 +61,42 @@ fn ciphers(criterion: &mut Criterion) {
     }
 }
 
+/// The plain crates, sector by sector: what our own loops over runs gain.
+fn plain_crates(criterion: &mut Criterion) {
+    use cipher::{BlockModeEncrypt, KeyInit, KeyIvInit};
+    const LENGTH: usize = 1 << 20;
+    let mut data = vec![0; LENGTH];
+    let iv = |number: usize| {
+        let mut iv = [0; 16];
+        iv[..8].copy_from_slice(&(number as u64).to_le_bytes());
+        iv
+    };
+    let key = |byte: u8| aes::Aes256::new_from_slice(&[byte; 32]).expect("a key");
+    let xts = xts_mode::Xts128::new(key(7), key(8));
+    let mut group = criterion.benchmark_group("plain crates");
+    group.throughput(Throughput::Bytes(LENGTH as u64));
+    group.bench_function("aes-256-xts-plain64 by xts-mode", |bencher| {
+        bencher.iter(|| {
+            for (number, sector) in black_box(&mut data).chunks_exact_mut(512).enumerate() {
+                xts.encrypt_sector(sector, iv(number).into());
+            }
+        });
+    });
+    group.bench_function("aes-128-cbc-plain64 by cbc", |bencher| {
+        bencher.iter(|| {
+            for (number, sector) in black_box(&mut data).chunks_exact_mut(512).enumerate() {
+                let mut mode =
+                    cbc::Encryptor::<aes::Aes128>::new_from_slices(&[7; 16], &iv(number))
+                        .expect("a key");
+                for block in sector.chunks_exact_mut(16) {
+                    mode.encrypt_block(block.try_into().expect("a block"));
+                }
+            }
+        });
+    });
+    group.finish();
+}
+
 fn derivation(criterion: &mut Criterion) {
     const ITERATIONS: u32 = 100_000;
     let mut group = criterion.benchmark_group("pbkdf2");
@@ -121,6 +157,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = ciphers, derivation, codecs
+    targets = ciphers, plain_crates, derivation, codecs
 }
 criterion_main!(all);
