@@ -163,6 +163,8 @@ impl Metadata {
             self.lower_free_index(cluster);
             let offset = geometry.host_offset(cluster);
             queue_run(&mut self.discards, offset, geometry.cluster_size());
+            // Not to be used again before it is punched: what is written there would be lost.
+            self.freed.insert(cluster);
         }
         Ok(())
     }
