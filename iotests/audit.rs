@@ -21,5 +21,7 @@ mod page;
 mod reuse;
 #[path = "audit/room.rs"]
 mod room;
+#[path = "audit/secrecy.rs"]
+mod secrecy;
 #[path = "support.rs"]
 mod support;

@@ -166,7 +166,9 @@ impl Case {
                 let stretches = self.stretches(disk, cluster, stored, &mut probe)?;
                 for layer in stored.layers {
                     if let Some(report) = layers.get_mut(*layer) {
-                        stretches.iter().for_each(|one| report.add(one));
+                        for one in &stretches {
+                            report.add(one);
+                        }
                     }
                 }
             }

@@ -3,10 +3,11 @@ use std::path::PathBuf;
 use super::*;
 use crate::driver::encryption::Encryption;
 
+/// Fills the one cluster.
+type Made<'a> = &'a dyn Fn(&Encryption, GuestOffset, HostOffset, &mut [u8]);
+
 /// A legacy AES image of one cluster, made by hand: header, L1 table, L2 table, then the cluster.
-fn image(
-    made: &dyn Fn(&Encryption, GuestOffset, HostOffset, &mut [u8]),
-) -> (tempfile::TempDir, PathBuf) {
+fn image(made: Made<'_>) -> (tempfile::TempDir, PathBuf) {
     const CLUSTER: usize = 512;
     let mut bytes = vec![0; 5 * CLUSTER];
     bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
@@ -19,9 +20,9 @@ fn image(
     put(40, &512_u64.to_be_bytes());
     put(48, &1024_u64.to_be_bytes());
     put(56, &1_u32.to_be_bytes());
-    put(512, &(1536_u64 | 1 << 63).to_be_bytes());
+    put(512, &(0x600_u64 | 1 << 63).to_be_bytes());
     // The tenth cluster of the disk, so that guest and file differ.
-    put(1536 + 8 * 10, &(2048_u64 | 1 << 63).to_be_bytes());
+    put(1536 + 8 * 10, &(0x800_u64 | 1 << 63).to_be_bytes());
     let cipher = legacy_aes(&key(), None).unwrap();
     let encryption = Encryption::legacy_aes(cipher);
     let (guest, host) = (GuestOffset::new(10 * 512), HostOffset::new(2048));
@@ -36,7 +37,7 @@ fn key() -> Secret {
     Secret::new(b"pw".to_vec())
 }
 
-fn faults(made: &dyn Fn(&Encryption, GuestOffset, HostOffset, &mut [u8])) -> Vec<String> {
+fn faults(made: Made<'_>) -> Vec<String> {
     let (_directory, path) = image(made);
     let key = key();
     let options = IvOptions {
