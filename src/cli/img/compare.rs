@@ -132,7 +132,12 @@ fn compare(
             from,
             to,
             strict: options.strict,
-            workers: images::workers(),
+            // One at a time when somebody watches: what lies behind a difference is not to be told.
+            workers: if options.progress && !session.quiet {
+                1
+            } else {
+                images::workers()
+            },
             progress,
         })
         .map_err(|failure| words(failure, names))
