@@ -1,6 +1,9 @@
 //! Our `qemu-io` and the real one side by side: same commands, same images, and then the same standard output,
 //! standard error, exit code, and bytes in the files. Figures that depend on time are masked.
 
+#[path = "io_differential/injected.rs"]
+mod injected;
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -109,7 +109,8 @@ pub(super) fn info(session: &mut Session, _: &[&str]) -> Outcome {
     let info = node.info()?;
     let driver = node.driver();
     let mut text = format!("format name: {driver}\n");
-    if node.file().is_none() || matches!(driver, "blkdebug" | "blkverify") {
+    let protocol = node.file().is_none() && driver != "quorum";
+    if protocol || matches!(driver, "blkdebug" | "blkverify") {
         // A protocol driver: its name as such follows the format's.
         let _ = writeln!(text, "format name: {driver}");
     }

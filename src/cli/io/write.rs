@@ -93,7 +93,7 @@ impl Given {
             node.write_at_in_place(place, data)?;
         }
         if self.force_access {
-            node.flush()?;
+            node.flush_write()?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use crate::driver::compress::Compress;
 use crate::driver::copy_on_read::CopyOnRead;
 use crate::driver::filter::Filter;
-use crate::driver::throttle::Throttle;
+use crate::driver::throttle::{Group, Throttle};
 use crate::graph::OptionTree;
 use crate::node::SharedNode;
 
@@ -46,6 +46,18 @@ impl Kind {
     }
 }
 
+/// The throttle group that `tree` names.
+fn take_group(opener: &Opener<'_>, tree: &mut OptionTree) -> Result<Arc<Group>> {
+    let name = tree
+        .take_text("throttle-group")
+        .ok_or_else(|| Error::caller("Please specify a throttle group"))?;
+    let groups = &opener.environment.throttle_groups;
+    groups
+        .get(&name)
+        .cloned()
+        .ok_or_else(|| Error::caller(format!("Throttle group '{name}' does not exist")))
+}
+
 /// Opens the filter that `tree` describes.
 pub(super) fn open(
     opener: &Opener<'_>,
@@ -55,11 +67,18 @@ pub(super) fn open(
 ) -> Result<SharedNode> {
     let driver = kind.name();
     let given = tree.clone();
+    let group = match kind {
+        Kind::Throttle => Some(take_group(opener, &mut tree)?),
+        _ => None,
+    };
     let child = opener.open_required(&mut tree, "file", flags)?;
     let inner: SharedNode = match kind {
         Kind::Compress => Arc::new(Compress::new(SharedNode::clone(&child))?),
         Kind::CopyOnRead => {
-            if let Some(bottom) = tree.take_text("bottom") {
+            // The whole chain is copied from, wherever its bottom is said to be.
+            if let Some(bottom) = tree.take_text("bottom")
+                && !opener.knows(&bottom)
+            {
                 return Err(Error::caller(format!("Bottom node '{bottom}' not found")));
             }
             if !flags.writable {
@@ -78,15 +97,8 @@ pub(super) fn open(
             SharedNode::clone(&child)
         }
         Kind::Throttle => {
-            let name = tree
-                .take_text("throttle-group")
-                .ok_or_else(|| Error::caller("Please specify a throttle group"))?;
-            let group = opener
-                .environment
-                .throttle_groups
-                .get(&name)
-                .ok_or_else(|| Error::caller(format!("Throttle group '{name}' does not exist")))?;
-            Arc::new(Throttle::new(SharedNode::clone(&child), Arc::clone(group)))
+            let group = group.ok_or_else(Error::eio)?;
+            Arc::new(Throttle::new(SharedNode::clone(&child), group))
         }
     };
     if let Some((name, _)) = tree.iter().next() {

@@ -183,8 +183,8 @@ fn open_raw(
         size: tree.take_size("size")?,
     };
     // A debugging node has a short name of its own.
-    let named =
-        file.file().is_none() || (file.driver() == "blkdebug" && !below.starts_with("json:"));
+    let named = file.file().is_none()
+        || (matches!(file.driver(), "blkdebug" | "blkverify") && !below.starts_with("json:"));
     let plain = members.len() == 1 && file.driver() != "raw" && named;
     let filename = if plain {
         below.clone()

@@ -104,6 +104,11 @@ impl<'a> Opener<'a> {
         }
     }
 
+    /// Whether a node has that name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.lock().contains(name)
+    }
+
     /// Opens whatever `request` names, with its backing chain; `access` is what the node's user does with it.
     pub(super) fn open(
         &self,
@@ -229,6 +234,9 @@ impl<'a> Opener<'a> {
         if !well_formed {
             return Err(Error::caller(format!("Invalid node-name: '{name}'")));
         }
+        if name.len() > NODE_NAME_MAX {
+            return Err(Error::caller("Node name too long"));
+        }
         if self.names.lock().insert(name.clone()) {
             Ok(())
         } else {
@@ -247,6 +255,11 @@ impl<'a> Opener<'a> {
     ) -> Result<SharedNode> {
         if let Some(name) = request.name.take() {
             let below = request.tree.take_below("file.");
+            if let Some(serde_json::Value::String(_)) = request.tree.lookup("file") {
+                return Err(Error::caller(
+                    "Cannot reference an existing block device with additional options or a new filename",
+                ));
+            }
             return self.open_named_child(name, below, flags);
         }
         let nothing = request.tree.lookup("file").is_none()
@@ -382,6 +395,9 @@ impl<'a> Opener<'a> {
         )
     }
 }
+
+/// The most characters of a node's name.
+const NODE_NAME_MAX: usize = 31;
 
 /// Options that every node has.
 fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
