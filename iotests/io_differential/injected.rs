@@ -127,7 +127,7 @@ fn an_error_at_every_event() {
             let own = io(ours, &["io"], &image, operation.commands, at);
             let say = |text: &str| {
                 pair.masked(text.as_bytes())
-                    .replace("cowproof: ", "qemu-io: ")
+                    .replace("cowproof io: ", "qemu-io: ")
             };
             cases += 1;
             let same = real.0 == own.0 && say(&real.1) == say(&own.1);
