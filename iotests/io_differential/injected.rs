@@ -120,13 +120,8 @@ fn an_error_at_every_event() {
             at,
         );
         assert_eq!(made.0, Some(0), "{}", made.1);
-        io(
-            REAL,
-            &[],
-            "driver=qcow2,file.filename=before",
-            operation.before,
-            at,
-        );
+        let before = "driver=qcow2,file.filename=before";
+        io(REAL, &[], before, operation.before, at);
         for event in DebugEvent::ALL {
             let name = event.name();
             let image = format!(
