@@ -4,6 +4,8 @@
 //! (`interop/matrix.rs`); each case runs a seeded history of operations (`interop/history.rs`) through the command
 //! line tools only. `COWPROOF_INTEROP_SEED=N` runs other histories, `COWPROOF_INTEROP_CASE=N` one case.
 
+#[path = "interop/create.rs"]
+mod create;
 #[path = "interop/history.rs"]
 mod history;
 #[path = "interop/matrix.rs"]
@@ -114,4 +116,30 @@ fn every_case_of_the_matrix_agrees_both_ways() {
         cases.len() - failures.len()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn create_makes_the_same_bytes_with_any_options() {
+    let Some(theirs) = Tools::real() else {
+        eprintln!("skipped(no qemu-img): the create matrix needs the real tools on PATH");
+        return;
+    };
+    let ours = Tools::ours();
+    let seed = number_from("COWPROOF_INTEROP_SEED").unwrap_or(DEFAULT_SEED);
+    let mut all = Vec::new();
+    for matrix in &create::MATRICES {
+        let (coverage, differences) = matrix.run(seed, &ours, &theirs);
+        println!(
+            "create {}: {} combinations, {} created, {} differ; {} of {} pairs of levels in created images",
+            matrix.format,
+            coverage.rows,
+            coverage.created,
+            differences.len(),
+            coverage.pairs,
+            coverage.possible_pairs
+        );
+        assert!(coverage.created * 4 > coverage.rows, "too few are possible");
+        all.extend(differences);
+    }
+    assert!(all.is_empty(), "{}", all.join("\n"));
 }
