@@ -55,6 +55,9 @@ pub struct RunArguments {
     /// Write goldens from the one subject, which must be the real tools; refused when CI is set
     #[arg(long, conflicts_with_all = ["junit", "jsonl", "list"])]
     record: bool,
+    /// With --record: what differs from the goldens that are there goes into a directory of the package's name
+    #[arg(long, requires = "record")]
+    edition: bool,
     /// Write a `JUnit` report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -115,7 +118,7 @@ pub fn run(arguments: &RunArguments, program: PathBuf) -> Result<Summary, Failur
         links: private.path().join("tools"),
         search_path: std::env::var_os("PATH").unwrap_or_default(),
     };
-    let subjects = if arguments.subject.is_empty() {
+    let mut subjects = if arguments.subject.is_empty() {
         vec![finder.built_in("builtin")?]
     } else {
         let found = arguments
@@ -124,6 +127,11 @@ pub fn run(arguments: &RunArguments, program: PathBuf) -> Result<Summary, Failur
             .map(|argument| finder.find(argument));
         found.collect::<Result<Vec<_>, _>>()?
     };
+    for subject in &mut subjects {
+        if subject.kind == SubjectKind::RealTools {
+            subject.package = subject.find_package();
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let plan = Plan {
         subjects: &subjects,
@@ -137,7 +145,7 @@ pub fn run(arguments: &RunArguments, program: PathBuf) -> Result<Summary, Failur
         search_path: finder.search_path.clone(),
     };
     let summary = if arguments.record {
-        record(&plan)?
+        record(&plan, arguments.edition)?
     } else {
         report(arguments, &plan)?
     };
@@ -207,7 +215,7 @@ fn create(path: &PathBuf) -> Result<File, Failure> {
 }
 
 /// Two runs of each script, which must print the same; then the goldens are written.
-fn record(plan: &Plan<'_>) -> Result<Summary, Failure> {
+fn record(plan: &Plan<'_>, edition: bool) -> Result<Summary, Failure> {
     if std::env::var_os("CI").is_some() {
         return Err("--record: CI is set, and a CI run must judge goldens, not make them".into());
     }
@@ -248,8 +256,16 @@ fn record(plan: &Plan<'_>) -> Result<Summary, Failure> {
         }
     }
     let version = subject.version().unwrap_or_default();
-    plan.goldens
-        .record(&recordings, &version, subject.package().as_deref())?;
+    let package = subject.package.as_deref();
+    if edition {
+        let package = package.ok_or("--edition: the tools are of no package")?;
+        let usual = |case: &Recording| plan.goldens.read(&case.test, &case.format);
+        recordings.retain(|case| usual(case).ok().flatten().as_ref() != Some(&case.output));
+        let edition = plan.goldens.edition(package);
+        edition.record(&recordings, &version, Some(package))?;
+    } else {
+        plan.goldens.record(&recordings, &version, package)?;
+    }
     println!("\n{summary}");
     Ok(summary)
 }

@@ -51,6 +51,27 @@ impl GoldenStore {
         }
     }
 
+    /// The golden for tools of another package: what they word differently is under that package's name, all else
+    /// as usual.
+    pub fn read_for(
+        &self,
+        test: &str,
+        format: &str,
+        package: Option<&str>,
+    ) -> io::Result<Option<String>> {
+        if let Some(package) = package {
+            if let Some(golden) = self.edition(package).read(test, format)? {
+                return Ok(Some(golden));
+            }
+        }
+        self.read(test, format)
+    }
+
+    /// Where the goldens of a package are that differ from the usual ones.
+    pub fn edition(&self, package: &str) -> Self {
+        Self::new(self.directory.join(edition_name(package)))
+    }
+
     /// Writes goldens and says where they come from, in one go.
     pub fn record(
         &self,
@@ -96,6 +117,17 @@ impl GoldenStore {
     fn provenance_path(&self) -> PathBuf {
         self.directory.join("provenance.json")
     }
+}
+
+/// A package and its version as the name of a directory.
+fn edition_name(package: &str) -> String {
+    package
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '+' | '~' => c,
+            _ => '_',
+        })
+        .collect()
 }
 
 /// One golden to be written.

@@ -115,7 +115,8 @@ fn work(plan: &Plan<'_>, next: &AtomicUsize, sender: &mpsc::Sender<Event>) {
 }
 
 fn judge(plan: &Plan<'_>, subject: &Subject, script: &Script, format: &str) -> io::Result<Outcome> {
-    let golden = plan.goldens.read(&script.name, format)?;
+    let package = subject.package.as_deref();
+    let golden = plan.goldens.read_for(&script.name, format, package)?;
     let fail = |reason: &str, actual: String| Outcome::Fail {
         reason: reason.to_owned(),
         expected: golden.clone().unwrap_or_default(),

@@ -16,6 +16,8 @@ pub struct Subject {
     pub directory: PathBuf,
     /// Whose tools they are.
     pub kind: SubjectKind,
+    /// The package that they come from, where that was looked up: it may have goldens of its own.
+    pub package: Option<String>,
 }
 
 /// Whose tools a subject's are.
@@ -94,6 +96,7 @@ impl SubjectFinder {
             name: name.to_owned(),
             directory: self.links.clone(),
             kind: SubjectKind::BuiltIn,
+            package: None,
         })
     }
 
@@ -106,6 +109,7 @@ impl SubjectFinder {
                 name: name.to_owned(),
                 directory,
                 kind: SubjectKind::RealTools,
+                package: None,
             })
             .ok_or(SubjectError::NoRealTools)
     }
@@ -127,6 +131,7 @@ impl SubjectFinder {
             name: name.to_owned(),
             directory,
             kind,
+            package: None,
         })
     }
 
@@ -166,6 +171,7 @@ impl Subject {
             name: name.to_owned(),
             directory: PathBuf::new(),
             kind: SubjectKind::Absent,
+            package: None,
         }
     }
 
@@ -183,7 +189,7 @@ impl Subject {
     }
 
     /// The Debian package that the tools come from, with its version, where there is such a thing.
-    pub fn package(&self) -> Option<String> {
+    pub fn find_package(&self) -> Option<String> {
         let owner = output_of(
             Command::new("dpkg-query")
                 .arg("-S")

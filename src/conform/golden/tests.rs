@@ -54,3 +54,18 @@ fn digests_are_sha256() {
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     );
 }
+
+#[test]
+fn another_package_s_golden_is_preferred_for_that_package_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = GoldenStore::new(directory.path().to_owned());
+    store.record(&[recording("usual")], "tool", None).unwrap();
+    let package = "qemu-utils 1:9.2.0+ds-2";
+    let edition = store.edition(package);
+    edition.record(&[recording("other")], "tool", None).unwrap();
+    let read = |package| store.read_for("042-zero-size", "raw", package).unwrap();
+    assert_eq!(read(Some(package)).as_deref(), Some("other"));
+    assert_eq!(read(Some("qemu-utils 1:10.0.2")).as_deref(), Some("usual"));
+    assert_eq!(read(None).as_deref(), Some("usual"));
+    assert!(directory.path().join("qemu-utils_1_9.2.0+ds-2").is_dir());
+}

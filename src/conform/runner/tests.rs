@@ -52,6 +52,7 @@ impl Machine {
             name: "fake".to_owned(),
             directory: self.root.path().to_owned(),
             kind: SubjectKind::Other,
+            package: None,
         }
     }
 

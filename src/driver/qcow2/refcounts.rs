@@ -129,7 +129,8 @@ impl Metadata {
         Ok(())
     }
 
-    fn lower_refcounts(
+    /// [`Self::free_clusters`] for callers who must know when it fails.
+    pub(super) fn lower_refcounts(
         &mut self,
         first: HostCluster,
         count: u64,

@@ -48,17 +48,23 @@ impl Metadata {
     }
 
     fn lower_runs(&mut self, l1: &[L1Entry], reason: FreeReason, mut runs: u64) -> Result<()> {
-        self.walk(l1, &mut |metadata, first, count| {
+        let lowered = self.walk(l1, &mut |metadata, first, count| {
             if runs == 0 {
                 return Ok(());
             }
             runs -= 1;
-            metadata.free_clusters(first, count, reason)?;
+            // A count that is too low stops everything: what is freed in spite of it may be in use.
+            metadata.lower_refcounts(first, count, reason)?;
             if metadata.freed.len() > FREED_MAX {
                 metadata.flush()?;
             }
             Ok(())
-        })
+        });
+        if lowered.is_err() {
+            // The counts are wrong: what looks free may be in use.
+            self.discards.clear();
+        }
+        lowered
     }
 
     /// Visits data clusters, then the L2 table that holds them, for each table. Neighbours come as one run.

@@ -135,7 +135,8 @@ impl Options {
         options.refuse_contradictions()?;
         if options.made_with.asks_for_help() {
             let format = options.target_format.as_deref().unwrap_or("raw");
-            option_help::create(session, format, operands.last().map(String::as_str))?;
+            let target = operands.get(1..).and_then(<[String]>::last);
+            option_help::create(session, format, target.map(String::as_str))?;
             return Err(Failure::Said(0));
         }
         options.target = operands.pop().unwrap_or_default();

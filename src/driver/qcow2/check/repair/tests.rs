@@ -219,3 +219,39 @@ fn what_repair_writes_to_a_freed_cluster_is_not_punched_away() {
     assert_eq!(report.unwrap().corruptions, 0, "{lines:?}");
     shop.img_line("check -q image");
 }
+
+/// Damage as bits that flip in tables, where something is.
+#[test]
+fn random_damage_is_repaired_as_by_the_real_tool() {
+    let Some(shop) = workshop() else { return };
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut pick = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) % below
+    };
+    for _ in 0..40 {
+        let name = ["plain", "snapshot", "narrow", "small"][usize::try_from(pick(4)).unwrap()];
+        let bytes = shop.bytes(name);
+        let mut patches = Vec::new();
+        for _ in 0..=pick(2) {
+            let at = loop {
+                let at = pick(bytes.len() as u64 / 8) * 8;
+                let start = usize::try_from(at).unwrap();
+                if at >= 512 && bytes[start..start + 8].iter().any(|&byte| byte != 0) {
+                    break at;
+                }
+            };
+            let start = usize::try_from(at).unwrap();
+            let mut entry: [u8; 8] = bytes[start..start + 8].try_into().unwrap();
+            entry[usize::try_from(pick(8)).unwrap()] ^= 1 << pick(8);
+            patches.push((at, entry));
+        }
+        let patches: Vec<(u64, &[u8])> = patches
+            .iter()
+            .map(|(at, entry)| (*at, entry.as_slice()))
+            .collect();
+        assert_same_repair(&shop, name, &patches);
+    }
+}
