@@ -24,3 +24,11 @@ say "formats that can't"
 quiet img create -f qcow other.img 1M
 img amend -f qcow -o size=2M other.img
 img amend -f raw -o size=2M other.img
+
+say "what a longer backing file holds does not show in what the disk grows by"
+quiet img create -f raw base.raw 2M
+quiet io -f raw -c 'write -P 5 0 2M' base.raw
+quiet img create -f qcow2 -b base.raw -F raw "$IMAGE" 100k
+img amend -f qcow2 -o size=1M "$IMAGE"
+io_commands "$IMAGE" 'read -P 5 0 100k' 'read -P 0 100k 924k'
+img map --output=json -f qcow2 "$IMAGE"

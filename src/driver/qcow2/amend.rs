@@ -13,12 +13,12 @@ use phases::Phases;
 use super::image::Qcow2;
 use super::metadata::Metadata;
 use super::preallocate::Growth;
-use crate::base::{Error, Result};
+use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::header::{
     AutoclearFeatures, CompatibleFeatures, CompressionType, IncompatibleFeatures, V3_HEADER_BYTES,
 };
 use crate::format::qcow2::snapshot_table::Snapshot;
-use crate::node::AmendRequest;
+use crate::node::{AmendRequest, Preallocation, ZeroFlags};
 
 /// What a request comes to, once its values have been looked at.
 struct Plan {
@@ -31,7 +31,7 @@ impl Qcow2 {
     /// Changes what the request names, in the real tool's order: what fails late leaves the earlier changes.
     pub(super) fn amend_image(&self, request: &AmendRequest<'_>) -> Result<()> {
         self.check_writable()?;
-        let _own = self.ranges.own_all();
+        let mut own = self.ranges.own_all();
         let plan = self.plan_amendment(request)?;
         let mut phases = self.phases(request, &plan);
         if plan.version > self.version() {
@@ -51,19 +51,30 @@ impl Qcow2 {
         if let Some(lazy) = request.lazy_refcounts {
             metadata.amend_lazy_refcounts(lazy, plan.version)?;
         }
+        let old_size = metadata.size;
+        let mut hidden_end = old_size;
         // Zero is how the real tools say "as it is".
         if let Some(size) = request.size.filter(|size| *size > 0) {
             if i64::try_from(size).is_err() {
                 return Err(Error::caller("Image size cannot be negative"));
             }
-            let growth = Growth::without_preallocation(metadata.size, size);
+            hidden_end = self.end_to_hide(old_size, size, Preallocation::Off)?;
+            let growth = Growth::without_preallocation(old_size, size);
             self.resize_locked(&mut metadata, &mut bitmaps, size, &growth)?;
         }
         drop(metadata);
         drop(bitmaps);
+        if hidden_end > old_size {
+            // A longer backing file must not show in what the disk grew by.
+            drop(own);
+            let hidden = hidden_end - old_size;
+            self.write_zeroes_disk(GuestOffset::new(old_size), hidden, ZeroFlags::empty())?;
+            own = self.ranges.own_all();
+        }
         if plan.version < self.version() {
             self.downgrade(&mut phases)?;
         }
+        drop(own);
         Ok(())
     }
 

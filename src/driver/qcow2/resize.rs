@@ -47,7 +47,12 @@ impl Qcow2 {
 
     /// What a longer backing file has behind the old end must not show through: up to where the disk is zeroed when
     /// it grows.
-    fn end_to_hide(&self, old: u64, length: u64, preallocation: Preallocation) -> Result<u64> {
+    pub(super) fn end_to_hide(
+        &self,
+        old: u64,
+        length: u64,
+        preallocation: Preallocation,
+    ) -> Result<u64> {
         if length <= old || !self.backing_shows_behind(old)? {
             return Ok(old);
         }
