@@ -1,7 +1,7 @@
 //! One script on two copies of one image.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -95,8 +95,8 @@ impl<'a> Arena<'a> {
     /// Verdicts in the order of the cases.
     pub fn play(&self, cases: &[Case]) -> Vec<Verdict> {
         let batch: Vec<&Case> = cases.iter().filter(|case| case.tool == Tool::Io).collect();
-        let mut together = if batch.len() > 1 {
-            self.both(|room| self.io(room, &batch))
+        let together = if batch.len() > 1 {
+            both(|room| self.io(room, &batch))
         } else {
             [None, None]
         };
@@ -108,30 +108,17 @@ impl<'a> Arena<'a> {
                 continue;
             }
             // A batch that broke is played again, one by one.
-            let alone =
-                || self.both(|room| self.io(room, &[case]).or_else(|| self.single(room, case)));
-            verdicts.push(match &mut together {
-                [Some(ours), Some(real)] => verdict(&ours[index], &real[index]),
-                _ => {
-                    let [ours, real] = alone();
-                    match (ours, real) {
-                        (Some(ours), Some(real)) => verdict(&ours[0], &real[0]),
-                        _ => Verdict::RealTimeout,
-                    }
-                }
+            verdicts.push(if let [Some(ours), Some(real)] = &together {
+                verdict(&ours[index], &real[index])
+            } else {
+                let alone = |room| self.io(room, &[case]);
+                let [ours, real] =
+                    both(|room| alone(room).unwrap_or_else(|| self.single(room, case)));
+                verdict(&ours[0], &real[0])
             });
             index += 1;
         }
         verdicts
-    }
-
-    /// The same on both sides at once.
-    fn both<T: Send>(&self, play: impl Fn(usize) -> T + Sync) -> [T; 2] {
-        std::thread::scope(|scope| {
-            let real = scope.spawn(|| play(1));
-            let ours = play(0);
-            [ours, real.join().expect("the other side")]
-        })
     }
 
     fn lay_out(&self, room: usize, name: &str, case: &Case) -> PathBuf {
@@ -153,7 +140,7 @@ impl<'a> Arena<'a> {
                 input += &case.filled(line, &format!("{name}/image"), self.seeds);
                 input.push('\n');
             }
-            input += &format!("end-{index}\n");
+            let _ = writeln!(input, "end-{index}");
         }
         let path = self.rooms[room].path().join("input");
         std::fs::write(&path, input).expect("a script");
@@ -192,14 +179,14 @@ impl<'a> Arena<'a> {
     }
 
     /// One case that ends its process.
-    fn single(&self, room: usize, case: &Case) -> Option<Vec<Side>> {
+    fn single(&self, room: usize, case: &Case) -> Vec<Side> {
         let (input, _) = self.io_input(room, &[case]);
         let (end, text) = self.io_run(room, &input, PATIENCE);
-        Some(vec![Side { end, text }])
+        vec![Side { end, text }]
     }
 
     fn img(&self, case: &Case) -> Verdict {
-        let [ours, real] = self.both(|room| self.img_side(room, case));
+        let [ours, real] = both(|room| self.img_side(room, case));
         verdict(&ours, &real)
     }
 
@@ -214,7 +201,7 @@ impl<'a> Arena<'a> {
                 .current_dir(&directory)
                 .stdin(Stdio::null());
             let (end, words) = finish(command);
-            text += &format!("$ {line}\n{words}{end:?}\n");
+            let _ = writeln!(text, "$ {line}\n{words}{end:?}");
             if end != End::Exit(0) {
                 // How far a failed conversion came depends on how much is read at once.
                 let _ = std::fs::remove_file(directory.join("image.raw"));
@@ -308,13 +295,25 @@ fn files(directory: &Path, compare: bool) -> String {
         if !compare && name == "image" {
             continue;
         }
-        text += &format!("file {} has {length} bytes\n", name.display());
+        let _ = writeln!(text, "file {} has {length} bytes", name.display());
         for (index, row) in bytes.chunks(16).enumerate() {
             if row.iter().any(|&byte| byte != 0) {
-                let row: String = row.iter().map(|byte| format!("{byte:02x} ")).collect();
-                text += &format!("{:08x} {row}\n", index * 16);
+                let _ = write!(text, "{:08x} ", index * 16);
+                for byte in row {
+                    let _ = write!(text, "{byte:02x} ");
+                }
+                text.push('\n');
             }
         }
     }
     text
+}
+
+/// The same on both sides at once.
+fn both<T: Send>(play: impl Fn(usize) -> T + Sync) -> [T; 2] {
+    std::thread::scope(|scope| {
+        let real = scope.spawn(|| play(1));
+        let ours = play(0);
+        [ours, real.join().expect("the other side")]
+    })
 }

@@ -135,7 +135,7 @@ fn io_lines(random: &mut Random) -> Vec<String> {
         return lines;
     }
     lines.push("open -o {options} {image}".to_owned());
-    for index in 0..1 + random.below(5) {
+    for index in 0..=random.below(5) {
         let offset = random.below(WINDOW_KIB * 2) * 512;
         let length = [512, 1024, 4096, 10_240][random.below(4)];
         let page = offset / 4096 * 4096;

@@ -38,8 +38,9 @@ const fn recipe(
     }
 }
 
-const fn locked(key: &'static str, recipe: Recipe) -> Recipe {
-    Recipe { key, ..recipe }
+const fn locked(key: &'static str, mut recipe: Recipe) -> Recipe {
+    recipe.key = key;
+    recipe
 }
 
 const INNER: &str = ",encrypt.key-secret=s";

@@ -29,6 +29,7 @@ const EXIT_NOT_RUN: u8 = 2;
     after_help = "Exit codes: 0 all tests passed (skipped ones aside); 1 a test failed or none passed; \
     2 the run could not take place."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct RunArguments {
     /// Only these: a number (042), a name (042-zero-size), either with a format (042.qcow2)
     #[arg(value_name = "TEST")]

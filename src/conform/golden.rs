@@ -59,15 +59,16 @@ impl GoldenStore {
         format: &str,
         package: Option<&str>,
     ) -> io::Result<Option<String>> {
-        if let Some(package) = package {
-            if let Some(golden) = self.edition(package).read(test, format)? {
-                return Ok(Some(golden));
-            }
+        if let Some(package) = package
+            && let Some(golden) = self.edition(package).read(test, format)?
+        {
+            return Ok(Some(golden));
         }
         self.read(test, format)
     }
 
     /// Where the goldens of a package are that differ from the usual ones.
+    #[must_use]
     pub fn edition(&self, package: &str) -> Self {
         Self::new(self.directory.join(edition_name(package)))
     }

@@ -43,28 +43,6 @@ fn chosen(domain: Domain) -> Domain {
     }
 }
 
-/// A mutant for the tests of the tests: LUKS takes the guest sector, legacy AES the host sector.
-#[cfg(test)]
-pub(in crate::driver) mod mutant {
-    use std::cell::Cell;
-
-    thread_local! {
-        static ON: Cell<bool> = const { Cell::new(false) };
-    }
-
-    pub(super) fn is_on() -> bool {
-        ON.get()
-    }
-
-    /// What this thread opens in `work` is a mutant, if `on`.
-    pub(in crate::driver) fn in_mutant<T>(on: bool, work: impl FnOnce() -> T) -> T {
-        ON.set(on);
-        let outcome = work();
-        ON.set(false);
-        outcome
-    }
-}
-
 impl Encryption {
     /// Legacy AES: IVs from the guest sector.
     pub fn legacy_aes(cipher: SharedCipher) -> Self {
@@ -104,5 +82,27 @@ impl Encryption {
     /// Decrypts a run of whole sectors read from `host`, which belongs at `guest`.
     pub fn decrypt(&self, guest: GuestOffset, host: HostOffset, data: &mut [u8]) {
         self.cipher.decrypt(self.first_sector(guest, host), data);
+    }
+}
+
+/// A mutant for the tests of the tests: LUKS takes the guest sector, legacy AES the host sector.
+#[cfg(test)]
+pub(in crate::driver) mod mutant {
+    use std::cell::Cell;
+
+    thread_local! {
+        static ON: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn is_on() -> bool {
+        ON.get()
+    }
+
+    /// What this thread opens in `work` is a mutant, if `on`.
+    pub(in crate::driver) fn in_mutant<T>(on: bool, work: impl FnOnce() -> T) -> T {
+        ON.set(on);
+        let outcome = work();
+        ON.set(false);
+        outcome
     }
 }

@@ -6,7 +6,6 @@ use crate::node::{Access, Extent, Node, Notices, SharedNode, ZeroFlags};
 
 /// What the options say.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct QuorumOptions {
     /// The name to show.
     pub filename: String,
@@ -19,6 +18,9 @@ pub struct QuorumOptions {
     /// `read-pattern=fifo`: the first copy that can be read is believed.
     pub first: bool,
 }
+
+/// A content, and the copies that have it.
+type Version = (Vec<u8>, Vec<usize>);
 
 /// Copies of one disk.
 pub struct Quorum {
@@ -70,12 +72,8 @@ impl Quorum {
     }
 
     /// The versions that were read, each with the copies that have it.
-    fn versions(
-        &self,
-        offset: GuestOffset,
-        length: usize,
-    ) -> (Vec<(Vec<u8>, Vec<usize>)>, Option<Error>) {
-        let mut versions: Vec<(Vec<u8>, Vec<usize>)> = Vec::new();
+    fn versions(&self, offset: GuestOffset, length: usize) -> (Vec<Version>, Option<Error>) {
+        let mut versions: Vec<Version> = Vec::new();
         let mut failure = None;
         for (index, copy) in self.copies.iter().enumerate() {
             let mut content = vec![0; length];

@@ -117,7 +117,6 @@ impl Session {
     }
 
     /// Writes to standard output, which is buffered when it is not a terminal.
-    #[expect(clippy::unused_self, reason = "a session is what speaks")]
     pub fn print(&self, text: &str) {
         output::print(text);
     }

@@ -266,7 +266,12 @@ fn own_create(case: &Case, target: &str, environment: &Environment) -> Said {
 
 fn environment() -> Environment {
     let mut secrets = SecretStore::default();
-    crate::graph::add_object("secret,id=s,data=a", &mut secrets, &mut Default::default()).unwrap();
+    crate::graph::add_object(
+        "secret,id=s,data=a",
+        &mut secrets,
+        &mut std::collections::HashMap::default(),
+    )
+    .unwrap();
     Environment {
         secrets: Arc::new(secrets),
         throttle_groups: Arc::default(),

@@ -61,7 +61,10 @@ impl<'a> Image<'a> {
     fn read_snapshots(&mut self) -> Result<()> {
         let count = self.header.snapshot_count;
         let mut length = 64 << 10;
-        while count > 0 {
+        if count == 0 {
+            return Ok(());
+        }
+        loop {
             let bytes = self.file.read_vec(self.header.snapshots_offset, length)?;
             match SnapshotTable::parse(&bytes, count, true) {
                 Ok(table) => {
@@ -78,17 +81,16 @@ impl<'a> Image<'a> {
                             l1_entries: snapshot.l1_entries,
                         }
                     }));
-                    break;
+                    return Ok(());
                 }
                 Err(SnapshotTableError::Need(more))
                     if more as u64 <= 2 * QCOW2_MAX_SNAPSHOT_TABLE_BYTES =>
                 {
                     length = more.max(length * 2);
                 }
-                Err(_) => break,
+                Err(_) => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// A state's L1 table; empty when it can't be one.

@@ -135,10 +135,10 @@ impl Collector<'_> {
             if place == 0 {
                 continue;
             }
-            if !place.is_multiple_of(cluster_size) {
-                self.odd(Fault::Unaligned, place, &claim);
-            } else {
+            if place.is_multiple_of(cluster_size) {
                 self.region(place, cluster_size, &claim)?;
+            } else {
+                self.odd(Fault::Unaligned, place, &claim);
             }
         }
         let snapshots = header.snapshots_offset.bytes();
