@@ -30,7 +30,10 @@ pub struct Layer {
 
 /// The model of an image.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "facts of an image, each its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of an image, each its own"
+)]
 pub struct Flat {
     pub configuration: Arc<Configuration>,
     pub active: Layer,
