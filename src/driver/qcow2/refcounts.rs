@@ -116,14 +116,21 @@ impl Metadata {
         count: u64,
         reason: FreeReason,
     ) -> Result<()> {
+        let mut counted = 0;
         if count > 1 {
             self.file.debug_event(DebugEvent::ClusterFree);
-            let lowered = self.lower_refcounts(first, count, reason);
-            if lowered.is_ok() || self.dead {
-                return lowered;
+            match self.lower_refcounts(first, count, reason) {
+                // Reading or writing failed: that was the first one's turn.
+                Err(error) if !self.dead && error.errno() == errno::EIO => {
+                    self.notices
+                        .say(&format!("qcow2_free_clusters failed: {error}"));
+                    counted = 1;
+                }
+                Err(_) if !self.dead => {}
+                outcome => return outcome,
             }
         }
-        for step in 0..count {
+        for step in counted..count {
             self.free_clusters(first.step(step), 1, reason)?;
         }
         Ok(())
