@@ -313,18 +313,28 @@ fn make(verb: &str, path: &Path, rest: &[String]) {
     }
 }
 
+/// A command that compresses in several threads at once (`rebase -c`, `convert -c`) lays the clusters out as they get
+/// ready: the real tool 10.0.2 made another file in 6 of 30 runs. A difference counts when it comes every time.
+const PLAYS: usize = 8;
+
 /// Plays all scenarios of a file, and tells about each one that fails.
 fn play(file: &str, text: &str) {
     let mut failures = Vec::new();
     for scenario in text.split("== ").skip(1) {
-        let Some(stage) = Stage::new() else {
-            eprintln!("{file}: skipped(no qemu-img)");
-            return;
-        };
         let (name, lines) = scenario.split_once('\n').expect("a name and lines");
-        for problem in stage.play(lines) {
-            failures.push(format!("{file}: {name}: {problem}"));
+        let mut problems = Vec::new();
+        for _ in 0..PLAYS {
+            let Some(stage) = Stage::new() else {
+                eprintln!("{file}: skipped(no qemu-img)");
+                return;
+            };
+            problems = stage.play(lines);
+            if problems.is_empty() {
+                break;
+            }
         }
+        let named = |problem| format!("{file}: {name}: {problem}");
+        failures.extend(problems.into_iter().map(named));
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
