@@ -1,5 +1,7 @@
 //! Cache mode `writethrough`: a write has reached the disk, with everything needed to find it, when it returns.
 
+use std::sync::OnceLock;
+
 use super::forward::{forward_changes, forward_facts, forward_name, forward_reads};
 use crate::base::{GuestOffset, Result};
 use crate::node::{Node, SharedNode, ZeroFlags};
@@ -7,19 +9,31 @@ use crate::node::{Node, SharedNode, ZeroFlags};
 /// A flush behind every write to `inner`; to its user it looks like that image.
 pub struct Writethrough {
     inner: SharedNode,
+    /// Whether a flush goes through `inner` itself: asked at the first write, as asking costs more than a small write.
+    through: OnceLock<bool>,
 }
 
 impl Writethrough {
     /// Over a node.
     pub const fn new(inner: SharedNode) -> Self {
-        Self { inner }
+        Self {
+            inner,
+            through: OnceLock::new(),
+        }
     }
 
     /// Formats with tables of their own write these; elsewhere the host file alone is flushed, as a write with
     /// that request of its own would do.
     fn after_write(&self) -> Result<()> {
-        let logged = self.inner.driver() == "blklogwrites";
-        if logged || self.inner.info()?.cluster_size.is_some() {
+        let through = match self.through.get() {
+            Some(through) => *through,
+            None => {
+                let logged = self.inner.driver() == "blklogwrites";
+                let through = logged || self.inner.info()?.cluster_size.is_some();
+                *self.through.get_or_init(|| through)
+            }
+        };
+        if through {
             return self.inner.flush_write();
         }
         let mut bottom = SharedNode::clone(&self.inner);
