@@ -8,19 +8,6 @@
 
 . "$SUITE_COMMON"
 
-# The entries of the first L2 table that say anything: index, place, bitmap.
-entries() {
-    local file=$1 table index place bits
-    table=$(($(number "$file" "$(number "$file" 40 8)" 8) & 0x00fffffffffffe00))
-    for ((index = 0; index < ${2:-8}; index++)); do
-        place=$(peek "$file" $((table + index * 16)) 8)
-        bits=$(peek "$file" $((table + index * 16 + 8)) 8)
-        if [ "$place$bits" != " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" ]; then
-            printf "%d:%s :%s\n" "$index" "$place" "$bits"
-        fi
-    done
-}
-
 sum() {
     cksum <"$1"
 }
@@ -40,7 +27,7 @@ for options in '' ,cluster_size=16k ,cluster_size=2M ,preallocation=metadata ,pr
     ,compression_type=zstd,refcount_bits=64 ,data_file=data,data_file_raw=on ,data_file=data,preallocation=metadata; do
     img create -f qcow2 -o "extended_l2=on$options" "$IMAGE" 200k
     sum "$IMAGE"
-    entries "$IMAGE" 4
+    extended_entries "$IMAGE" 4
     img map -f qcow2 --output=json "$IMAGE"
     img check -f qcow2 "$IMAGE"
 done

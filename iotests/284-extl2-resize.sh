@@ -8,19 +8,6 @@
 
 . "$SUITE_COMMON"
 
-# The entries of the first L2 table that say anything: index, place, bitmap.
-entries() {
-    local file=$1 table index place bits
-    table=$(($(number "$file" "$(number "$file" 40 8)" 8) & 0x00fffffffffffe00))
-    for ((index = 0; index < ${2:-8}; index++)); do
-        place=$(peek "$file" $((table + index * 16)) 8)
-        bits=$(peek "$file" $((table + index * 16 + 8)) 8)
-        if [ "$place$bits" != " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" ]; then
-            printf "%d:%s :%s\n" "$index" "$place" "$bits"
-        fi
-    done
-}
-
 quiet img create -f raw base 1M
 quiet io -f raw -c 'write -P 170 0 1M' base
 
@@ -29,7 +16,7 @@ for how in off metadata falloc full; do
     quiet img create -f qcow2 -o extended_l2=on,cluster_size=16k "$IMAGE" 41k
     quiet io -f qcow2 -c 'write -P 1 33k 1k' -c 'write -z 36k 1k' "$IMAGE"
     img resize -f qcow2 --preallocation=$how "$IMAGE" 70k
-    entries "$IMAGE"
+    extended_entries "$IMAGE"
     io_commands "$IMAGE" 'read -P 0 0 33k' 'read -P 1 33k 1k' 'read -P 0 34k 36k'
     img check -f qcow2 "$IMAGE"
 
@@ -38,14 +25,14 @@ for how in off metadata falloc full; do
     quiet io -f qcow2 -c 'write -P 1 33k 1k' "$IMAGE"
     quiet img snapshot -c one "$IMAGE"
     img resize -f qcow2 --preallocation=$how "$IMAGE" 70k
-    entries "$IMAGE"
+    extended_entries "$IMAGE"
     io_commands "$IMAGE" 'read -P 0 0 33k' 'read -P 1 33k 1k' 'read -P 0 34k 36k'
     img check -f qcow2 "$IMAGE"
 
     say "a longer backing file, $how"
     quiet img create -f qcow2 -o extended_l2=on,cluster_size=16k -b base -F raw "$IMAGE" 42496
     img resize -f qcow2 --preallocation=$how "$IMAGE" 70k
-    entries "$IMAGE"
+    extended_entries "$IMAGE"
     io_commands "$IMAGE" 'read -P 170 0 42496' 'read -P 0 42496 29184'
     img map -f qcow2 --output=json "$IMAGE"
     img check -f qcow2 "$IMAGE"
@@ -56,7 +43,7 @@ quiet img create -f qcow2 -o extended_l2=on,cluster_size=16k "$IMAGE" 1M
 quiet io -f qcow2 -c 'write -P 1 0 1M' "$IMAGE"
 img resize -f qcow2 "$IMAGE" 35k
 img resize -f qcow2 --shrink "$IMAGE" 35k
-entries "$IMAGE"
+extended_entries "$IMAGE"
 stat -c '%s' "$IMAGE"
 img check -f qcow2 "$IMAGE"
 img resize -f qcow2 "$IMAGE" 100k

@@ -8,19 +8,6 @@
 
 . "$SUITE_COMMON"
 
-# The entries of the first L2 table that say anything: index, place, bitmap.
-entries() {
-    local file=$1 table index place bits
-    table=$(($(number "$file" "$(number "$file" 40 8)" 8) & 0x00fffffffffffe00))
-    for ((index = 0; index < ${2:-8}; index++)); do
-        place=$(peek "$file" $((table + index * 16)) 8)
-        bits=$(peek "$file" $((table + index * 16 + 8)) 8)
-        if [ "$place$bits" != " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" ]; then
-            printf "%d:%s :%s\n" "$index" "$place" "$bits"
-        fi
-    done
-}
-
 # damage INDEX WORD BITMAP
 damage() {
     local table
@@ -41,11 +28,11 @@ judge() {
     peek "$IMAGE" 72 8
     cp damaged "$IMAGE"
     io -f qcow2 -c 'write -z 12k 2k' -c 'write -z 64k 64k' -c 'discard 192k 64k' "$IMAGE"
-    entries "$IMAGE"
+    extended_entries "$IMAGE"
     cp damaged "$IMAGE"
     img check -f qcow2 -r leaks "$IMAGE"
     img check -f qcow2 -r all "$IMAGE"
-    entries "$IMAGE"
+    extended_entries "$IMAGE"
 }
 
 quiet img create -f qcow2 -o extended_l2=on "$IMAGE" 1M

@@ -8,19 +8,6 @@
 
 . "$SUITE_COMMON"
 
-# The entries of the first L2 table that say anything: index, place, bitmap.
-entries() {
-    local file=$1 table index place bits
-    table=$(($(number "$file" "$(number "$file" 40 8)" 8) & 0x00fffffffffffe00))
-    for ((index = 0; index < ${2:-8}; index++)); do
-        place=$(peek "$file" $((table + index * 16)) 8)
-        bits=$(peek "$file" $((table + index * 16 + 8)) 8)
-        if [ "$place$bits" != " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" ]; then
-            printf "%d:%s :%s\n" "$index" "$place" "$bits"
-        fi
-    done
-}
-
 quiet img create -f qcow2 base 1M
 quiet io -f qcow2 -c 'write -P 170 0 512k' base
 quiet img create -f qcow2 other 1M
@@ -67,7 +54,7 @@ say "commit"
 top ''
 img commit -f qcow2 "$IMAGE"
 reads base
-entries "$IMAGE"
+extended_entries "$IMAGE"
 img check -f qcow2 "$IMAGE"
 img check -f qcow2 base
 img compare -f qcow2 -F raw base flat
@@ -75,6 +62,6 @@ top ,cluster_size=16k
 quiet img snapshot -c one "$IMAGE"
 img commit -f qcow2 -d "$IMAGE"
 img commit -f qcow2 "$IMAGE"
-entries "$IMAGE"
+extended_entries "$IMAGE"
 reads base
 img check -f qcow2 "$IMAGE"

@@ -8,24 +8,11 @@
 
 . "$SUITE_COMMON"
 
-# The entries of the first L2 table that say anything: index, place, bitmap.
-entries() {
-    local file=$1 table index place bits
-    table=$(($(number "$file" "$(number "$file" 40 8)" 8) & 0x00fffffffffffe00))
-    for ((index = 0; index < ${2:-8}; index++)); do
-        place=$(peek "$file" $((table + index * 16)) 8)
-        bits=$(peek "$file" $((table + index * 16 + 8)) 8)
-        if [ "$place$bits" != " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" ]; then
-            printf "%d:%s :%s\n" "$index" "$place" "$bits"
-        fi
-    done
-}
-
 say "a data file"
 quiet img create -f qcow2 -o extended_l2=on,data_file=data "$IMAGE" 512k
 io_commands "$IMAGE" 'write -P 1 0 128k' 'write -P 2 130k 3k' 'write -z 66k 4k' 'write -z 0 64k' 'discard 64k 64k' 'write -P 3 70k 1k' \
     'write -c 256k 64k'
-entries "$IMAGE"
+extended_entries "$IMAGE"
 img map -f qcow2 --output=json "$IMAGE"
 io_commands "$IMAGE" 'read -P 0 0 70k' 'read -P 3 70k 1k' 'read -P 0 71k 59k' 'read -P 2 130k 3k'
 img check -f qcow2 "$IMAGE"
@@ -34,7 +21,7 @@ io -f raw -c 'read -P 3 70k 1k' -c 'read -P 2 130k 3k' data
 say "a raw data file"
 quiet img create -f qcow2 -o extended_l2=on,data_file=data,data_file_raw=on "$IMAGE" 512k
 io_commands "$IMAGE" 'write -P 1 0 128k' 'write -z 66k 4k' 'write -z 1k 512' 'discard 0 64k' 'write -P 2 2k 2k'
-entries "$IMAGE"
+extended_entries "$IMAGE"
 img compare -f qcow2 -F raw "$IMAGE" data
 img check -f qcow2 "$IMAGE"
 
@@ -51,7 +38,7 @@ img check --object secret,id=s,data=pw --image-opts "driver=qcow2,encrypt.key-se
 say "lazy refcounts"
 quiet img create -f qcow2 -o extended_l2=on,lazy_refcounts=on "$IMAGE" 512k
 io_commands "$IMAGE" 'write -P 1 1k 512' 'write -z 0 1k' 'discard 0 64k' 'write -P 2 3k 1k' 'read -P 0 0 3k' 'read -P 2 3k 1k'
-entries "$IMAGE"
+extended_entries "$IMAGE"
 img check -f qcow2 "$IMAGE"
 
 say "bitmaps"

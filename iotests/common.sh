@@ -235,3 +235,17 @@ _print() {
         printf 'exit code %d\n' "$status"
     fi
 }
+
+# The entries of the first L2 table, extended ones, that say anything, as index, place and bitmap:
+# extended_entries FILE [COUNT]
+extended_entries() {
+    local file=$1 table index place bits
+    table=$(($(number "$file" "$(number "$file" 40 8)" 8) & 0x00fffffffffffe00))
+    for ((index = 0; index < ${2:-8}; index++)); do
+        place=$(peek "$file" $((table + index * 16)) 8)
+        bits=$(peek "$file" $((table + index * 16 + 8)) 8)
+        if [ "$place$bits" != " 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00" ]; then
+            printf "%d:%s :%s\n" "$index" "$place" "$bits"
+        fi
+    done
+}
