@@ -63,7 +63,7 @@ fn ciphers(criterion: &mut Criterion) {
 
 /// The plain crates, sector by sector: what our own loops over runs gain.
 fn plain_crates(criterion: &mut Criterion) {
-    use cipher::{BlockModeEncrypt, KeyInit, KeyIvInit};
+    use cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
     const LENGTH: usize = 1 << 20;
     let mut data = vec![0; LENGTH];
     let iv = |number: usize| {
@@ -91,6 +91,16 @@ fn plain_crates(criterion: &mut Criterion) {
                 for block in sector.chunks_exact_mut(16) {
                     mode.encrypt_block(block.try_into().expect("a block"));
                 }
+            }
+        });
+    });
+    group.bench_function("aes-128-cbc-plain64 decrypted by cbc", |bencher| {
+        bencher.iter(|| {
+            for (number, sector) in black_box(&mut data).chunks_exact_mut(512).enumerate() {
+                let mode = cbc::Decryptor::<aes::Aes128>::new_from_slices(&[7; 16], &iv(number))
+                    .expect("a key");
+                mode.decrypt_padded::<cipher::block_padding::NoPadding>(sector)
+                    .expect("whole blocks");
             }
         });
     });

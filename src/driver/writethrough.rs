@@ -25,13 +25,12 @@ impl Writethrough {
     /// Formats with tables of their own write these; elsewhere the host file alone is flushed, as a write with
     /// that request of its own would do.
     fn after_write(&self) -> Result<()> {
-        let through = match self.through.get() {
-            Some(through) => *through,
-            None => {
-                let logged = self.inner.driver() == "blklogwrites";
-                let through = logged || self.inner.info()?.cluster_size.is_some();
-                *self.through.get_or_init(|| through)
-            }
+        let through = if let Some(through) = self.through.get() {
+            *through
+        } else {
+            let logged = self.inner.driver() == "blklogwrites";
+            let through = logged || self.inner.info()?.cluster_size.is_some();
+            *self.through.get_or_init(|| through)
         };
         if through {
             return self.inner.flush_write();
