@@ -82,6 +82,37 @@ fn commit_repairs_a_dirty_backing_file_first() {
     }
 }
 
+/// Deliberately unlike the real tool with `preallocation=metadata`: it leaves the clusters mapped to places that the
+/// file does not have.
+#[test]
+fn a_preallocated_growth_that_does_not_fit_leaves_nothing_behind() {
+    let ours = Tools::ours();
+    for how in ["metadata", "falloc", "full"] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        run(&ours, "img create -q -f qcow2 a.qcow2 8M", directory.path());
+        let limited = Command::new("bash")
+            .args(["-c", "ulimit -f 1024; exec \"$0\" \"$@\""])
+            .arg(&ours.img)
+            .args(["resize", &format!("--preallocation={how}")])
+            .args(["a.qcow2", "16M"])
+            .current_dir(directory.path())
+            .output()
+            .expect("bash runs");
+        let said = String::from_utf8_lossy(&limited.stderr);
+        assert_eq!(limited.status.code(), Some(1), "{how}: {said}");
+        assert!(said.contains("File too large"), "{how}: {said}");
+        for tools in [Some(Tools::ours()), Tools::real()].into_iter().flatten() {
+            let checked = run(&tools, "img check a.qcow2", directory.path());
+            assert!(
+                checked.starts_with("No errors were found"),
+                "{how}: {checked}"
+            );
+            let info = run(&tools, "img info a.qcow2", directory.path());
+            assert!(info.contains("virtual size: 8 MiB"), "{how}: {info}");
+        }
+    }
+}
+
 fn compare(lines: &str, apart: bool) {
     let Some(real) = Tools::real() else {
         eprintln!("skipped(no qemu-img)");

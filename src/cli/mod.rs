@@ -10,3 +10,4 @@ pub mod json;
 pub mod link;
 mod output;
 pub mod progress;
+mod signals;

@@ -10,6 +10,7 @@ use super::{
     amend, bench, bitmap, check, commit, compare, convert, create, dd, help, info, map, measure,
     rebase, resize, snapshot,
 };
+use crate::cli::signals;
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -19,6 +20,7 @@ const CHOICES: &[Choice] = &[
 
 /// Runs `program` (`argv[0]` as it was given, or `cowproof img`) with what follows it.
 pub fn main(program: &str, arguments: Vec<OsString>) -> ExitCode {
+    signals::hold();
     let mut session = Session::new(program);
     let outcome = utf8(arguments).and_then(|arguments| run(&mut session, arguments));
     ExitCode::from(session.finish(outcome))

@@ -9,6 +9,7 @@ use super::session::Session;
 use super::table;
 use super::words::{integer, number};
 use crate::base::Error;
+use crate::cli::signals;
 use crate::node::Breakpoints;
 
 pub(super) fn help(session: &mut Session, words: &[&str]) -> Outcome {
@@ -60,7 +61,7 @@ pub(super) fn sigraise(session: &mut Session, words: &[&str]) -> Outcome {
     session.output.flush();
     let number = i32::try_from(number).unwrap_or(0);
     match nix::sys::signal::Signal::try_from(number) {
-        Ok(signal) => drop(nix::sys::signal::raise(signal)),
+        Ok(signal) => signals::send(signal),
         Err(_) if number >= 34 => {
             // Real-time signals have no names there; another process can send them.
             let own = std::process::id().to_string();

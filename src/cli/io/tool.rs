@@ -8,6 +8,7 @@ use super::session::Session;
 use super::stdin::Lines;
 use crate::base::Error;
 use crate::cli::img::arguments::{Arguments, Choice, Given};
+use crate::cli::signals;
 use crate::crypto::secret::SecretStore;
 use crate::graph::objects::ThrottleGroups;
 use crate::graph::{ImageArgument, objects};
@@ -149,6 +150,7 @@ impl CommandLine {
 /// Runs the tool. `invoked` is the name it was called by (`/usr/bin/qemu-io`, `cowproof io`), the option parser
 /// speaks under the whole of it, everything else under its last part.
 pub fn main(invoked: &str, arguments: Vec<OsString>) -> ExitCode {
+    signals::hold();
     let program = invoked.rsplit('/').next().unwrap_or(invoked);
     let arguments = arguments
         .into_iter()

@@ -1,11 +1,12 @@
 //! Reserving space for a new part of the disk (qcow2 §9, §14).
 
 use super::create::grow_data_file;
+use super::discard::ClusterRange;
 use super::image::Qcow2;
-use super::metadata::Metadata;
+use super::metadata::{FreeReason, Metadata};
 use super::plan::{Covered, MappingChange, Surroundings};
 use super::write::Payload;
-use crate::base::{GuestOffset, HostOffset, Result};
+use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::format::qcow2::Cluster;
 use crate::node::{Preallocation, ZeroFlags};
 
@@ -66,13 +67,29 @@ impl Qcow2 {
             Preallocation::Off => Ok(()),
             Preallocation::Metadata => {
                 let end = self.reserve_clusters(metadata, growth)?;
-                if end > self.file.length()? {
-                    self.file.resize(end, Preallocation::Off)?;
+                if end > self.file.length()?
+                    && let Err(error) = self.file.resize(end, Preallocation::Off)
+                {
+                    self.give_back(metadata, growth)?;
+                    return Err(error);
                 }
                 Ok(())
             }
             Preallocation::Falloc | Preallocation::Full => self.reserve_run(metadata, growth),
         }
+    }
+
+    /// Unmaps what a growth that did not fit has mapped: whole clusters of the new part, which hold nothing. (The real
+    /// tool leaves them mapped to places behind the file's end, and its `check` calls the image corrupt.)
+    fn give_back(&self, metadata: &mut Metadata, growth: &Growth) -> Result<()> {
+        let unit = self.geometry.cluster_size();
+        let first = growth.old.next_multiple_of(unit);
+        let range = ClusterRange {
+            first: GuestOffset::new(first),
+            clusters: growth.new.saturating_sub(first).div_ceil(unit),
+        };
+        metadata.unmap_range(range, FreeReason::Never)?;
+        metadata.flush_all()
     }
 
     /// Maps every cluster of the new part that has no place, without writing data; gives where the last one ends.
@@ -197,7 +214,11 @@ impl Qcow2 {
         let start = metadata.build_refcount_area(used_end, clusters + tables, true, None)?;
         metadata.raise_refcounts(start, clusters)?;
         let host = geometry.host_offset(start);
-        metadata.reserve(host, clusters * cluster_size, growth.how)?;
+        if let Err(error) = metadata.reserve(host, clusters * cluster_size, growth.how) {
+            metadata.free_clusters(start, clusters, FreeReason::Never)?;
+            metadata.flush_all()?;
+            return Err(error);
+        }
         self.map_run(metadata, (first_guest, host, clusters), growth)
     }
 
@@ -240,14 +261,18 @@ impl Metadata {
     fn reserve(&self, host: HostOffset, bytes: u64, how: Preallocation) -> Result<()> {
         let end = host.plus(bytes)?.bytes();
         let length = self.file.length()?;
+        let resize = |to, how| {
+            let refused = |error: Error| error.prefixed("Failed to resize underlying file: ");
+            self.file.resize(to, how).map_err(refused)
+        };
         if length < host.bytes() {
-            self.file.resize(host.bytes(), Preallocation::Off)?;
+            resize(host.bytes(), Preallocation::Off)?;
         } else {
             let stale = length.min(end) - host.bytes();
             self.file.write_zeroes(host, stale, ZeroFlags::empty())?;
         }
         if length < end {
-            self.file.resize(end, how)?;
+            resize(end, how)?;
         }
         Ok(())
     }
