@@ -1,5 +1,9 @@
 //! `create` with all its options, pairwise: the same words, the same exit code, the same bytes in every file. What a
 //! LUKS header must have of its own (digest, salts, UUID, iterations, key material) is masked.
+//! `COWPROOF_WHOLE_MATRIX=1` tries ten times as many combinations.
+
+#[path = "create/options.rs"]
+mod options;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,78 +12,24 @@ use std::process::Command;
 use crate::history::Random;
 use crate::support::Tools;
 
+pub use options::MATRICES;
+
+/// What `COWPROOF_WHOLE_MATRIX=1` multiplies the combinations of each format by.
+const WHOLE: usize = 10;
+
 /// An option with its levels; each level is a list of words for the command line, `-o` values joined later.
 struct Factor {
     levels: &'static [&'static str],
 }
 
-const fn factor(levels: &'static [&'static str]) -> Factor {
-    Factor { levels }
-}
-
-/// A format and its options. A level that starts with `-` is a word of its own, one that starts with a digit the size.
+/// A format and its options. A level that starts with `-` is words of its own, one that starts with a digit the size.
 pub struct Matrix {
     pub format: &'static str,
+    /// Options that every combination has.
+    fixed: &'static str,
     factors: &'static [Factor],
     rows: usize,
 }
-
-const LUKS: &str = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
-const LUKS_CBC: &str = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10,encrypt.cipher-mode=cbc,\
-    encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha256,encrypt.hash-alg=sha1,encrypt.cipher-alg=aes-128";
-
-/// The formats.
-pub const MATRICES: [Matrix; 1] = [Matrix {
-    format: "qcow2",
-    factors: &[
-        factor(&["0", "1000", "1049088", "9M"]),
-        factor(&["", "compat=0.10", "compat=1.1", "compat=v3"]),
-        factor(&[
-            "",
-            "cluster_size=512",
-            "cluster_size=4k",
-            "cluster_size=64k",
-            "cluster_size=2M",
-        ]),
-        factor(&[
-            "",
-            "refcount_bits=1",
-            "refcount_bits=8",
-            "refcount_bits=16",
-            "refcount_bits=64",
-        ]),
-        factor(&["", "compression_type=zlib", "compression_type=zstd"]),
-        factor(&["", "lazy_refcounts=on", "lazy_refcounts=off"]),
-        factor(&["", "extended_l2=on", "extended_l2=off"]),
-        factor(&[
-            "",
-            "preallocation=off",
-            "preallocation=metadata",
-            "preallocation=falloc",
-            "preallocation=full",
-        ]),
-        factor(&[
-            "",
-            "encrypt.format=aes,encrypt.key-secret=s",
-            "encryption=on,encrypt.key-secret=s",
-            LUKS,
-            LUKS_CBC,
-        ]),
-        factor(&[
-            "",
-            "backing_file=base.raw,backing_fmt=raw",
-            "-b base.raw -F raw",
-            "-u -b gone -F qcow2",
-        ]),
-        factor(&[
-            "",
-            "data_file=data",
-            "data_file=data,data_file_raw=on",
-            "data_file_raw=off",
-        ]),
-    ],
-    rows: 60,
-}];
 
 type Row = Vec<usize>;
 
@@ -106,7 +56,10 @@ impl Matrix {
         ]
         .map(str::to_owned)
         .to_vec();
-        let mut options = Vec::new();
+        let mut options: Vec<&str> = Some(self.fixed)
+            .filter(|text| !text.is_empty())
+            .into_iter()
+            .collect();
         let mut size = "0";
         for (factor, level) in self.factors.iter().zip(row) {
             let level = factor.levels[*level];
@@ -123,6 +76,32 @@ impl Matrix {
         }
         words.extend(["t.img".to_owned(), size.to_owned()]);
         words
+    }
+
+    /// Names that the tool's help lists and that no combination has.
+    pub fn missing(&self, tools: &Tools) -> Vec<String> {
+        let help = Command::new(&tools.img)
+            .args(["create", "-f", self.format, "-o", "help", "t.img"])
+            .output()
+            .expect("a tool that starts");
+        let help = String::from_utf8_lossy(&help.stdout).into_owned();
+        let levels = self.factors.iter().flat_map(|factor| factor.levels);
+        let tried: Vec<&str> = std::iter::once(&self.fixed)
+            .chain(levels)
+            .flat_map(|level| level.split(','))
+            .filter_map(|option| option.split_once('=').map(|(name, _)| name))
+            .chain(["size"])
+            .collect();
+        let listed = help
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ")?.split_once("=<"))
+            .map(|(name, _)| name);
+        let mut listed = listed.peekable();
+        assert!(listed.peek().is_some(), "no options in: {help}");
+        listed
+            .filter(|name| !tried.contains(name))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The row of many random ones that covers most pairs which no image has had yet.
@@ -149,7 +128,11 @@ impl Matrix {
         let mut refused = BTreeSet::new();
         let mut created = 0;
         let mut differences = Vec::new();
-        for _ in 0..self.rows {
+        let rows = match std::env::var_os("COWPROOF_WHOLE_MATRIX") {
+            Some(_) => self.rows * WHOLE,
+            None => self.rows,
+        };
+        for _ in 0..rows {
             let done = &covered | &refused;
             let row = self.next_row(&mut random, &done);
             let arguments = self.arguments(&row);
@@ -177,7 +160,7 @@ impl Matrix {
             .map(|(a, b)| levels[a] * levels[b])
             .sum();
         let coverage = Coverage {
-            rows: self.rows,
+            rows,
             created,
             pairs: covered.len(),
             possible_pairs,
@@ -189,6 +172,7 @@ impl Matrix {
 /// What one `create` said and left behind.
 struct Outcome {
     success: bool,
+    crashed: bool,
     said: String,
     files: Vec<(&'static str, Option<Vec<u8>>)>,
 }
@@ -206,6 +190,7 @@ impl Outcome {
         let read = |name: &'static str| (name, read_masked(&room.path().join(name)));
         Self {
             success: output.status.success(),
+            crashed: output.status.code().is_none(),
             said: format!(
                 "{}{}{}",
                 output.status,
@@ -217,16 +202,22 @@ impl Outcome {
     }
 
     fn difference(&self, them: &Self) -> Option<String> {
+        if them.crashed {
+            return (self.crashed || self.success)
+                .then(|| format!("the real tool crashes: {}", self.said));
+        }
         if self.said != them.said {
             return Some(format!("\n  us:   {}\n  them: {}", self.said, them.said));
         }
-        for ((name, us), (_, them)) in self.files.iter().zip(&them.files) {
-            match (us, them) {
-                (Some(us), Some(them)) if us.len() != them.len() => {
-                    return Some(format!("{name}: {} and {} bytes", us.len(), them.len()));
+        for ((name, us), (_, theirs)) in self.files.iter().zip(&them.files) {
+            match (us, theirs) {
+                // docs/differences.md: of an image that can't be made nothing stays.
+                (None, Some(_)) if !them.success => {}
+                (Some(us), Some(theirs)) if us.len() != theirs.len() => {
+                    return Some(format!("{name}: {} and {} bytes", us.len(), theirs.len()));
                 }
-                (Some(us), Some(them)) if us != them => {
-                    let at = us.iter().zip(them).position(|(a, b)| a != b);
+                (Some(us), Some(theirs)) if us != theirs => {
+                    let at = us.iter().zip(theirs).position(|(a, b)| a != b);
                     return Some(format!("{name} differs at {at:?}"));
                 }
                 (Some(_), None) | (None, Some(_)) => return Some(format!("{name} is only one's")),
@@ -246,7 +237,9 @@ fn be(bytes: &[u8], at: usize, width: usize) -> usize {
 /// A file with what is random in its LUKS header wiped.
 fn read_masked(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = std::fs::read(path).ok()?;
-    if bytes.starts_with(b"QFI\xfb") && bytes.len() > 112 {
+    if bytes.starts_with(b"LUKS\xba\xbe") {
+        mask_luks(&mut bytes);
+    } else if bytes.starts_with(b"QFI\xfb") && bytes.len() > 112 {
         let mut at = if be(&bytes, 4, 4) == 2 {
             72
         } else {
@@ -264,10 +257,14 @@ fn read_masked(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Digest with salt and iterations, UUID; iterations and salt of slot 0; key material (luks1 §2).
+/// Digest with salt and iterations, UUID; iterations, salt and stripes of slot 0 (luks1 §2). Nothing else: a stripe too
+/// many and the empty slots' numbers are compared.
 fn mask_luks(area: &mut [u8]) {
-    let end = area.len();
-    for range in [112..208, 212..248, 4096..end] {
-        area[range].fill(0);
+    let key_bytes = be(area, 108, 4);
+    let (start, stripes) = (be(area, 248, 4) * 512, be(area, 252, 4));
+    for range in [112..208, 212..248, start..start + key_bytes * stripes] {
+        let secret = &mut area[range];
+        assert!(secret.iter().any(|&byte| byte != 0), "nothing was written");
+        secret.fill(0);
     }
 }

@@ -12,6 +12,7 @@ use crate::driver::luks::{Luks, LuksCreateOptions};
 use crate::driver::qcow1::{self, Qcow1CreateOptions};
 use crate::driver::qcow2::create as qcow2;
 use crate::driver::qcow2::create::{Qcow2CreateOptions, Qcow2Encryption};
+use crate::format::qcow1::create::CreateError;
 use crate::format::qcow2::header::CompressionType;
 use crate::graph::options::values::{invalid_value, parse_switch};
 use crate::graph::{Environment, OptionTree, open};
@@ -312,6 +313,9 @@ fn qcow1_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Res
     // The file takes the modes, the format takes no notice of them.
     file_preallocation(&mut tree)?;
     let (encryption, key) = take_encryption(&mut tree, environment)?;
+    if size == 0 {
+        return Err(CreateError::Empty.into());
+    }
     let encrypted = match encryption {
         Qcow2Encryption::None => false,
         Qcow2Encryption::Aes => true,
