@@ -66,30 +66,39 @@ impl File {
                 return Ok(true);
             }
         }
+        if !self.no_zero_range.load(Ordering::Relaxed) {
+            let flags = FallocateFlags::ZERO_RANGE;
+            match fallocate(self.host(), flags, offset.bytes(), length) {
+                Ok(()) => return Ok(true),
+                Err(error) if unsupported(error) => {
+                    self.no_zero_range.store(true, Ordering::Relaxed);
+                }
+                Err(error) => return Err(Error::bare(error.raw_os_error())),
+            }
+        }
+        if self.zero_by_hole(offset, length)? {
+            return Ok(true);
+        }
         // Everything behind the end is zero already: where zeroing fails, the length can change alone.
         let behind_end = self.regular && offset.bytes() >= file_length;
-        let make_longer = || -> Result<bool> {
-            if behind_end {
-                self.host().set_len(end)?;
-            }
-            Ok(behind_end)
-        };
-        if self.no_zero_range.load(Ordering::Relaxed) {
-            return make_longer();
+        if behind_end {
+            self.host().set_len(end)?;
         }
-        match fallocate(
-            self.host(),
-            FallocateFlags::ZERO_RANGE,
-            offset.bytes(),
-            length,
-        ) {
-            Ok(()) => Ok(true),
-            Err(error) if unsupported(error) => {
-                self.no_zero_range.store(true, Ordering::Relaxed);
-                make_longer()
+        Ok(behind_end)
+    }
+
+    /// A hole, then space for it again: for file systems that know nothing better (tmpfs), as the real tool does. False
+    /// when this one can't do that either.
+    fn zero_by_hole(&self, offset: GuestOffset, length: u64) -> Result<bool> {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        for flags in [hole, FallocateFlags::empty()] {
+            match fallocate(self.host(), flags, offset.bytes(), length) {
+                Ok(()) => {}
+                Err(error) if unsupported(error) => return Ok(false),
+                Err(error) => return Err(Error::bare(error.raw_os_error())),
             }
-            Err(error) => Err(Error::bare(error.raw_os_error())),
         }
+        Ok(true)
     }
 
     pub(super) fn host_extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {

@@ -134,7 +134,8 @@ pub fn create_with_data(
         .map_err(|error| Error::from(error).prefixed("Could not write encryption header: "))?;
     if let Some(data) = data {
         let mapped = !layout.data.is_empty();
-        grow_data_file(data, size, &geometry, mapped, options.preallocation)?;
+        grow_data_file(data, size, &geometry, mapped, options.preallocation)
+            .map_err(|error| error.prefixed("Could not resize image: "))?;
     }
     reserve(file, &layout, options.preallocation)?;
     write_tables(file, &geometry, &layout)?;
@@ -186,7 +187,9 @@ fn reserve(file: &HostFile, layout: &Layout, how: Preallocation) -> Result<()> {
     let [start, end] =
         [layout.reserved.start, layout.reserved.end].map(|cluster| layout.offset(cluster).bytes());
     file.resize(start, Preallocation::Off)?;
-    file.resize(end, how)
+    file.resize(end, how).map_err(|error| {
+        error.prefixed("Could not resize image: Failed to resize underlying file: ")
+    })
 }
 
 /// What the last preallocated cluster has behind the disk's end is written, the rest of it is not.

@@ -172,10 +172,10 @@ impl Metadata {
             })
             .or_else(|| {
                 hit(OverlapChecks::REFCOUNT_TABLE, Area::RefcountTable, &|| {
-                    inside(
-                        header.refcount_table_offset,
-                        self.refcount_table.len() as u64 * 8,
-                    )
+                    // Not what is in memory: while a larger one is made, the old one is still in its place.
+                    let clusters = u64::from(header.refcount_table_clusters);
+                    let length = clusters.saturating_mul(self.geometry.cluster_size());
+                    inside(header.refcount_table_offset, length)
                 })
             })
             .or_else(|| {

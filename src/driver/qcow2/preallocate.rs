@@ -66,11 +66,17 @@ impl Qcow2 {
         match growth.how {
             Preallocation::Off => Ok(()),
             Preallocation::Metadata => {
-                let end = self.reserve_clusters(metadata, growth)?;
+                let end = match self.reserve_clusters(metadata, growth) {
+                    Ok(end) => end,
+                    Err(error) => {
+                        self.give_back(metadata, growth);
+                        return Err(error.prefixed("Allocating clusters failed: "));
+                    }
+                };
                 if end > self.file.length()?
                     && let Err(error) = self.file.resize(end, Preallocation::Off)
                 {
-                    self.give_back(metadata, growth)?;
+                    self.give_back(metadata, growth);
                     return Err(error);
                 }
                 Ok(())
@@ -81,15 +87,17 @@ impl Qcow2 {
 
     /// Unmaps what a growth that did not fit has mapped: whole clusters of the new part, which hold nothing. (The real
     /// tool leaves them mapped to places behind the file's end, and its `check` calls the image corrupt.)
-    fn give_back(&self, metadata: &mut Metadata, growth: &Growth) -> Result<()> {
+    fn give_back(&self, metadata: &mut Metadata, growth: &Growth) {
         let unit = self.geometry.cluster_size();
         let first = growth.old.next_multiple_of(unit);
         let range = ClusterRange {
             first: GuestOffset::new(first),
             clusters: growth.new.saturating_sub(first).div_ceil(unit),
         };
-        metadata.unmap_range(range, FreeReason::Never)?;
-        metadata.flush_all()
+        // Where that fails too, clusters leak. The first error is the one to tell.
+        let _ = metadata
+            .unmap_range(range, FreeReason::Never)
+            .and_then(|()| metadata.flush_all());
     }
 
     /// Maps every cluster of the new part that has no place, without writing data; gives where the last one ends.

@@ -119,6 +119,7 @@ impl Metadata {
     /// Makes `entries` the image's bitmaps: writes their directory where it is free, then the header, then frees the
     /// old directory. Until the header is written, the old directory is the valid one.
     pub(super) fn switch_bitmap_directory(&mut self, entries: &[DirectoryEntry]) -> Result<()> {
+        const REFUSED: &str = "Failed to update bitmap extension: ";
         let old = self.extensions.bitmaps;
         let old_autoclear = self.header.autoclear;
         let new = if entries.is_empty() {
@@ -128,7 +129,9 @@ impl Metadata {
             Some(BitmapsExtension {
                 count: u32::try_from(entries.len()).map_err(|_| Error::eio())?,
                 directory_bytes: bytes.len() as u64,
-                directory_offset: self.write_bitmap_part(&bytes, Area::BitmapDirectory)?,
+                directory_offset: self
+                    .write_bitmap_part(&bytes, Area::BitmapDirectory)
+                    .map_err(|error| error.prefixed(REFUSED))?,
             })
         };
         let switched = self.flush().and_then(|()| {
@@ -144,7 +147,7 @@ impl Metadata {
             if let Some(new) = new {
                 self.give_back_bitmap_part(new.directory_offset, new.directory_bytes);
             }
-            return Err(error.prefixed("Failed to update bitmap extension: "));
+            return Err(error.prefixed(REFUSED));
         }
         if let Some(old) = old {
             self.free_bitmap_part(old.directory_offset, old.directory_bytes, FreeReason::Other);
