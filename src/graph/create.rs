@@ -1,6 +1,7 @@
 //! Creating an image: from `create -f FMT -o …` to a file.
 
 mod build;
+mod encrypted_zeros;
 pub(in crate::graph) mod prepare;
 pub mod tables;
 
@@ -25,6 +26,11 @@ pub struct CreateRequest {
     pub backing_format: Option<String>,
     /// `-u`: don't look at the backing file.
     pub unsafe_backing: bool,
+    /// LUKS only: the header goes into this file, the payload alone into the other one.
+    pub detached_header: Option<String>,
+    /// What is preallocated reads as zeros, which takes writing all of it. Otherwise, as with the real tool, it holds
+    /// zeros and reads as garbage.
+    pub encrypted_zeros: bool,
 }
 
 /// An image that is about to be created: everything that can be known beforehand has been checked.
@@ -35,6 +41,9 @@ pub struct Prepared {
     /// Where the file is, without a protocol in front.
     path: String,
     options: OptionTree,
+    /// Where the header's own file is.
+    header_path: Option<String>,
+    encrypted_zeros: bool,
 }
 
 impl Prepared {

@@ -21,6 +21,12 @@ const CHOICES: &[Choice] = &[
     Choice::value('o', "options"),
 ];
 
+/// What the drop-in has not, and `cowproof img` has: the real tool does not know these.
+const OWN_CHOICES: &[Choice] = &[
+    Choice::long_value("detached-header"),
+    Choice::long_flag("encrypted-zeros"),
+];
+
 /// Runs `qemu-img create`.
 pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let mut request = CreateRequest {
@@ -28,13 +34,19 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         ..CreateRequest::default()
     };
     let mut options = FormatOptions::default();
-    let mut given = session.arguments(CHOICES, arguments);
+    let mut choices = CHOICES.to_vec();
+    if session.is_own_tool() {
+        choices.extend(OWN_CHOICES);
+    }
+    let mut given = session.arguments(&choices, arguments);
     while let Some(option) = session.next_option(&mut given)? {
         match option.key {
             "format" => request.format = option.value,
             "backing" => request.backing_file = Some(option.value),
             "backing-format" => request.backing_format = Some(option.value),
             "backing-unsafe" => request.unsafe_backing = true,
+            "detached-header" => request.detached_header = Some(option.value),
+            "encrypted-zeros" => request.encrypted_zeros = true,
             _ => options.add(&option.value)?,
         }
     }

@@ -22,6 +22,14 @@ pub fn of(command: &str) -> &'static str {
     }
 }
 
+/// What `cowproof img COMMAND` has besides.
+pub fn own(command: &str) -> &'static str {
+    match command {
+        "create" => include_str!("help/create-own.txt"),
+        _ => "",
+    }
+}
+
 /// `qemu-img --version`. Scripts read the number behind `version`: the release whose behaviour this is.
 pub fn version() -> String {
     format!(

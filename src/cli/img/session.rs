@@ -60,6 +60,9 @@ impl Session {
             match given.key {
                 "help" => {
                     self.print(help::of(&self.command));
+                    if self.is_own_tool() {
+                        self.print(help::own(&self.command));
+                    }
                     return Err(Failure::Said(0));
                 }
                 "quiet" => self.quiet = true,
@@ -68,6 +71,11 @@ impl Session {
             }
         }
         Ok(None)
+    }
+
+    /// Called as `cowproof img`, which may do more than the drop-in.
+    pub fn is_own_tool(&self) -> bool {
+        self.program == "cowproof img"
     }
 
     /// A walk over the subcommand's arguments.

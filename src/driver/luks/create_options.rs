@@ -19,6 +19,8 @@ pub struct LuksCreateOptions {
     pub hash: HashAlgorithm,
     /// `iter-time`: how long unlocking shall take, in milliseconds.
     pub iter_time_ms: i64,
+    /// The payload lies in another file: the header says offset 0 (luks1 §6).
+    pub detached: bool,
 }
 
 impl Default for LuksCreateOptions {
@@ -30,6 +32,7 @@ impl Default for LuksCreateOptions {
             iv_hash: None,
             hash: HashAlgorithm::default(),
             iter_time_ms: 2000,
+            detached: false,
         }
     }
 }

@@ -110,24 +110,36 @@ impl Luks {
         options: &LuksCreateOptions,
         key: &Secret,
     ) -> Result<()> {
-        let area = plan_volume(options)?;
-        let length = file_length(area, size)?;
-        // Nothing is mapped here, so that reserving metadata is reserving nothing (luks1 §3).
-        let reserved = match preallocation {
-            Preallocation::Metadata => Preallocation::Off,
-            other => other,
+        let attached = LuksCreateOptions {
+            detached: false,
+            ..*options
         };
-        let write = |offset: u64, data: &[u8]| file.write_at(HostOffset::new(offset), data);
-        // Options that can't be fail before the file changes; iterations are counted before, too.
-        let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
-        create_volume(options, key, None, &mut |offset, data| {
-            pieces.push((offset, data.to_vec()));
-            Ok(())
-        })?;
-        file.resize(length, reserved)?;
-        pieces
-            .iter()
-            .try_for_each(|(offset, data)| write(*offset, data))
+        let length = file_length(plan_volume(&attached)?, size)?;
+        let pieces = new_header_pieces(&attached, key)?;
+        file.resize(length, reserved(preallocation))?;
+        write_pieces(file, &pieces)
+    }
+
+    /// Makes a volume of `size` bytes whose header lies in `header` and whose payload is the whole of `file`
+    /// (luks1 §6); both are empty.
+    pub fn create_detached(
+        header: &HostFile,
+        file: &HostFile,
+        size: u64,
+        preallocation: Preallocation,
+        options: &LuksCreateOptions,
+        key: &Secret,
+    ) -> Result<()> {
+        let detached = LuksCreateOptions {
+            detached: true,
+            ..*options
+        };
+        let area = plan_volume(&detached)?;
+        let length = file_length(0, size)?;
+        let pieces = new_header_pieces(&detached, key)?;
+        file.resize(length, reserved(preallocation))?;
+        header.resize(area, Preallocation::Off)?;
+        write_pieces(header, &pieces)
     }
 
     /// The volume's header.
@@ -228,6 +240,31 @@ impl Luks {
         }
         Ok(())
     }
+}
+
+/// Nothing is mapped here, so that reserving metadata is reserving nothing (luks1 §3).
+const fn reserved(preallocation: Preallocation) -> Preallocation {
+    match preallocation {
+        Preallocation::Metadata => Preallocation::Off,
+        other => other,
+    }
+}
+
+/// What a new header consists of, by offset. Options that can't be fail before a file changes; iterations are counted
+/// before, too.
+fn new_header_pieces(options: &LuksCreateOptions, key: &Secret) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut pieces = Vec::new();
+    create_volume(options, key, None, &mut |offset, data| {
+        pieces.push((offset, data.to_vec()));
+        Ok(())
+    })?;
+    Ok(pieces)
+}
+
+fn write_pieces(file: &HostFile, pieces: &[(u64, Vec<u8>)]) -> Result<()> {
+    pieces
+        .iter()
+        .try_for_each(|(offset, data)| file.write_at(HostOffset::new(*offset), data))
 }
 
 /// The file's length when its payload is `size` bytes.

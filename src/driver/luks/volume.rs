@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::create_options::LuksCreateOptions;
 use super::unlock::{self, MasterKey};
+use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::limits::LUKS_MAX_ITERATIONS;
 use crate::base::{Error, Result};
 use crate::crypto::cipher::{IvObserver, SharedCipher};
@@ -125,7 +126,8 @@ fn unlocked(
 
 /// Bytes that the header area of a new volume takes (header and all eight key areas), or why such a volume can't be.
 pub fn plan_volume(options: &LuksCreateOptions) -> Result<u64> {
-    Ok(new_header(options)?.payload_offset())
+    let header = new_header(options)?;
+    Ok(u64::from(Geometry::new(header.key_bytes).payload_sector()) * SECTOR_SIZE as u64)
 }
 
 fn new_header(options: &LuksCreateOptions) -> Result<Header> {
@@ -133,8 +135,12 @@ fn new_header(options: &LuksCreateOptions) -> Result<Header> {
     suite.validate()?;
     let key_bytes = u32::try_from(suite.key_bytes())
         .map_err(|_| Error::caller("the key is too long for a LUKS header"))?;
-    let geometry = Geometry::new(key_bytes);
-    let header = Header::new(suite, options.hash, geometry.payload_sector());
+    let payload_sector = if options.detached {
+        0
+    } else {
+        Geometry::new(key_bytes).payload_sector()
+    };
+    let header = Header::new(suite, options.hash, payload_sector);
     header.check_unlockable().map_err(|error: LuksError| {
         Error::unsupported(format!(
             "Cipher '{}' in mode '{}' is not supported: {error}",

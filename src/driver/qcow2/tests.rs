@@ -4,6 +4,7 @@ mod crash;
 mod injected;
 mod iv;
 mod iv_jobs;
+mod key_slots;
 mod parallel;
 mod same_layout;
 mod snapshot_crash;

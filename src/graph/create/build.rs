@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Prepared;
+use super::{Prepared, encrypted_zeros};
 use crate::base::error::errno;
 use crate::base::size::check_node_length;
-use crate::base::{Error, GuestOffset, Result};
+use crate::base::{Error, HostOffset, Result};
 use crate::crypto::secret::Secret;
 use crate::driver::file::{File, FileOptions};
 use crate::driver::luks::{Luks, LuksCreateOptions};
@@ -26,9 +26,20 @@ pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()
     let attributes = Attributes::of(prepared)?;
     let plan = Plan::new(prepared, environment)?;
     let file = create_file(&prepared.path, attributes)?;
-    let outcome = plan.run(&file).and_then(|()| file.close());
+    let outcome = match &prepared.header_path {
+        None => plan.run(&file, None),
+        Some(path) => create_beside(path, |header| plan.run(&file, Some(header))),
+    }
+    .and_then(|()| file.close());
     let device = file.is_device();
     drop(file);
+    let outcome = outcome.and_then(|()| {
+        if prepared.encrypted_zeros {
+            encrypted_zeros::write(prepared, environment)
+        } else {
+            Ok(())
+        }
+    });
     outcome.map_err(|error| {
         if !device {
             // The failure is what matters; that nothing could be removed would only hide it.
@@ -131,7 +142,8 @@ impl Plan {
         }
     }
 
-    fn run(self, file: &Arc<File>) -> Result<()> {
+    /// `header`: the file of a header that lies apart.
+    fn run(self, file: &Arc<File>, header: Option<&HostFile>) -> Result<()> {
         let shared: SharedNode = Arc::clone(file) as SharedNode;
         let host = HostFile::new(shared);
         match self {
@@ -146,8 +158,10 @@ impl Plan {
                 let Some(name) = &options.data_file else {
                     return qcow2::create(&host, &options, &key);
                 };
-                create_with_data_file(name, |data| {
-                    qcow2::create_with_data(&host, Some(data), &options, &key)
+                let path = open::creatable_path(name)?;
+                create_beside(&path, |data| {
+                    qcow2::create_with_data(&host, Some(data), &options, &key)?;
+                    write_head(data)
                 })
             }
             Self::Luks {
@@ -155,28 +169,31 @@ impl Plan {
                 preallocation,
                 options,
                 key,
-            } => Luks::create(&host, size, preallocation, &options, &key),
+            } => match header {
+                None => Luks::create(&host, size, preallocation, &options, &key),
+                Some(header) => {
+                    Luks::create_detached(header, &host, size, preallocation, &options, &key)
+                }
+            },
         }
     }
 }
 
-/// Makes the data file; it goes away again when the image can't be made.
-fn create_with_data_file(name: &str, create: impl FnOnce(&HostFile) -> Result<()>) -> Result<()> {
-    let path = open::creatable_path(name)?;
-    let file = create_file(&path, Attributes::default())?;
+/// Makes an image's second file; it goes away again when the image can't be made.
+fn create_beside(path: &str, create: impl FnOnce(&HostFile) -> Result<()>) -> Result<()> {
+    let file = create_file(path, Attributes::default())?;
     let device = file.is_device();
-    let outcome = create(&HostFile::new(Arc::clone(&file) as SharedNode))
-        .and_then(|()| write_head(&file))
-        .and_then(|()| file.close());
+    let outcome =
+        create(&HostFile::new(Arc::clone(&file) as SharedNode)).and_then(|()| file.close());
     drop(file);
     if outcome.is_err() && !device {
         // The failure is what matters; that nothing could be removed would only hide it.
-        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_file(path);
     }
     outcome
 }
 
-fn create_raw(file: &File, size: u64, preallocation: Preallocation) -> Result<()> {
+fn create_raw(file: &Arc<File>, size: u64, preallocation: Preallocation) -> Result<()> {
     let length = size
         .checked_next_multiple_of(512)
         .filter(|length| i64::try_from(*length).is_ok())
@@ -188,13 +205,13 @@ fn create_raw(file: &File, size: u64, preallocation: Preallocation) -> Result<()
     if preallocation == Preallocation::Full {
         return Ok(());
     }
-    write_head(file)
+    write_head(&HostFile::new(Arc::clone(file) as SharedNode))
 }
 
-fn write_head(file: &File) -> Result<()> {
+fn write_head(file: &HostFile) -> Result<()> {
     let length = file.length()?.min(WRITTEN_HEAD);
     file.write_at(
-        GuestOffset::ZERO,
+        HostOffset::ZERO,
         &vec![0; usize::try_from(length).unwrap_or(0)],
     )
 }

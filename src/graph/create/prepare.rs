@@ -44,11 +44,31 @@ pub(super) fn prepare(request: &CreateRequest, environment: &Environment) -> Res
     if values.text("size").is_none() {
         return Err(Error::caller("Image creation needs a size parameter"));
     }
+    let header_path = match &request.detached_header {
+        Some(_) if format != "luks" => {
+            return Err(Error::caller(format!(
+                "Format '{format}' has no detached header"
+            )));
+        }
+        Some(header) => Some(open::creatable_path(header)?),
+        None => None,
+    };
+    if header_path.as_ref() == Some(&path) {
+        return Err(Error::caller("The header needs a file of its own"));
+    }
+    let encrypted = format == "luks"
+        || values.text("encrypt.format").is_some()
+        || values.text("encryption").is_some_and(|text| text != "off");
+    if request.encrypted_zeros && !encrypted {
+        return Err(Error::caller("Encrypted zeros need an encrypted image"));
+    }
     Ok(Prepared {
         format: format.to_owned(),
         filename: request.filename.clone(),
         path,
         options: values.complete(&options),
+        header_path,
+        encrypted_zeros: request.encrypted_zeros,
     })
 }
 

@@ -245,6 +245,7 @@ fn own_create(case: &Case, target: &str, environment: &Environment) -> Said {
         backing_file: case.backing.map(str::to_owned),
         backing_format: case.backing_format.map(str::to_owned),
         unsafe_backing: false,
+        ..CreateRequest::default()
     };
     let mut said = Said {
         line: String::new(),

@@ -271,7 +271,7 @@ fn open_qcow1(
     tree: &mut OptionTree,
     context: &Context,
 ) -> Result<SharedNode> {
-    let filename = shown::format_name("qcow", &file.filename(), tree);
+    let filename = shown::format_name("qcow", &file.filename(), None, tree);
     let encrypt = EncryptOptions::take(opener, tree);
     let host = HostFile::new(SharedNode::clone(file));
     let mut options = Qcow1OpenOptions {
@@ -299,7 +299,7 @@ fn open_qcow2(
     tree: &mut OptionTree,
     context: &Context,
 ) -> Result<SharedNode> {
-    let filename = shown::format_name("qcow2", &file.filename(), tree);
+    let filename = shown::format_name("qcow2", &file.filename(), None, tree);
     let encrypt = EncryptOptions::take(opener, tree);
     let host = HostFile::new(SharedNode::clone(file));
     let mut options = Qcow2OpenOptions {
@@ -347,13 +347,14 @@ fn open_luks(
     tree: &mut OptionTree,
     context: &Context,
 ) -> Result<SharedNode> {
-    let filename = shown::format_name("luks", &file.filename(), tree);
     let header = tree.take_below("header.");
     let detached_header = if header.is_empty() {
         None
     } else {
-        Some(HostFile::new(opener.open_child(header, context.flags)?))
+        Some(opener.open_child(header, context.flags)?)
     };
+    let header_name = detached_header.as_ref().map(|header| header.filename());
+    let filename = shown::format_name("luks", &file.filename(), header_name.as_deref(), tree);
     let key = match tree.take_text("key-secret") {
         Some(id) if !context.flags.no_io => Some(opener.environment.secrets.passphrase(&id)?),
         _ => None,
@@ -361,7 +362,7 @@ fn open_luks(
     let options = LuksOpenOptions {
         no_io: context.flags.no_io,
         key,
-        detached_header,
+        detached_header: detached_header.map(HostFile::new),
         filename,
         ..LuksOpenOptions::default()
     };

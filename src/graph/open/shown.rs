@@ -16,6 +16,7 @@ const ORDER: [&str; 18] = [
     "log",
     "throttle-group",
     "read-zeroes",
+    "header",
     "driver",
     "config",
     "set-state.0.new_state",
@@ -24,7 +25,6 @@ const ORDER: [&str; 18] = [
     "size",
     "file",
     "key-secret",
-    "header",
 ];
 
 fn rank(name: &str) -> usize {
@@ -86,8 +86,14 @@ pub(super) fn node_member(node: &dyn Node) -> Value {
     }
 }
 
-/// The name of a format node: `None` when its file's name says it all, else a `json:` name with the key's id.
-pub(super) fn format_name(driver: &str, file: &str, tree: &OptionTree) -> Option<String> {
+/// The name of a format node: `None` when its file's name says it all, else a `json:` name with the key's id, and with
+/// the file of a header that lies apart.
+pub(super) fn format_name(
+    driver: &str,
+    file: &str,
+    header: Option<&str>,
+    tree: &OptionTree,
+) -> Option<String> {
     let given: Vec<(String, Value)> = ["encrypt.key-secret", "key-secret"]
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), tree.lookup(name)?.clone())))
@@ -99,6 +105,7 @@ pub(super) fn format_name(driver: &str, file: &str, tree: &OptionTree) -> Option
         ("driver".to_owned(), driver.into()),
         ("file".to_owned(), file_member(file)),
     ];
+    members.extend(header.map(|name| ("header".to_owned(), file_member(name))));
     members.extend(given);
     Some(json_name(members))
 }
