@@ -62,6 +62,11 @@ fn followed(entry: L1Entry) -> Option<HostOffset> {
     (entry != L1Entry::EMPTY).then(|| entry.l2_table().unwrap_or(HostOffset::ZERO))
 }
 
+/// Most batches of a huge L1 table are like this: not worth any threads.
+fn nothing_in(entries: &[L1Entry]) -> bool {
+    entries.iter().all(|entry| *entry == L1Entry::EMPTY)
+}
+
 /// How often each entry's table is there: the number at its first place, 0 at the others.
 ///
 /// Every entry of a huge L1 table may name the same L2 table; it is looked at once.
@@ -108,6 +113,9 @@ pub(super) fn count_tree(
     let weights = table_weights(l1);
     let budget = AtomicU64::new(0);
     for (entries, weights) in l1.chunks(BATCH).zip(weights.chunks(BATCH)) {
+        if nothing_in(entries) {
+            continue;
+        }
         let outcomes = in_parallel(entries.len(), |index| {
             let entry = entries.get(index).copied().unwrap_or_default();
             let weight = u64::from(weights.get(index).copied().unwrap_or(0));
@@ -178,8 +186,11 @@ pub(super) fn compare_tree_flags(
 ) -> Result<()> {
     let weights = table_weights(l1);
     let budget = AtomicU64::new(0);
-    let mut first = 0_u64;
-    for (entries, weights) in l1.chunks(BATCH).zip(weights.chunks(BATCH)) {
+    let batches = (0_u64..).step_by(BATCH).zip(l1.chunks(BATCH));
+    for ((first, entries), weights) in batches.zip(weights.chunks(BATCH)) {
+        if nothing_in(entries) {
+            continue;
+        }
         let outcomes = in_parallel(entries.len(), |index| {
             let mut kept = Kept::default();
             let entry = entries.get(index).copied().unwrap_or_default();
@@ -206,7 +217,6 @@ pub(super) fn compare_tree_flags(
             }
             lines.report.corruptions += kept.uncounted;
         }
-        first += entries.len() as u64;
     }
     Ok(())
 }
