@@ -2,7 +2,9 @@
 //!
 //! The matrix is pairwise over format, cluster size, refcount width, compression, encryption, backing and snapshots
 //! (`interop/matrix.rs`); each case runs a seeded history of operations (`interop/history.rs`) through the command
-//! line tools only. `COWPROOF_INTEROP_SEED=N` runs other histories, `COWPROOF_INTEROP_CASE=N` one case.
+//! line tools only. Random cases (`interop/random.rs`) come on top, with tools that live as long as the test.
+//! `COWPROOF_INTEROP_SEED=N` runs other histories, `COWPROOF_INTEROP_CASE=N` one case, `COWPROOF_INTEROP_RANDOM=N` so
+//! many random cases.
 
 #[path = "interop/create.rs"]
 mod create;
@@ -10,8 +12,12 @@ mod create;
 mod history;
 #[path = "interop/matrix.rs"]
 mod matrix;
+#[path = "interop/pipe.rs"]
+mod pipe;
 #[path = "interop/play.rs"]
 mod play;
+#[path = "interop/random.rs"]
+mod random;
 mod support;
 
 use std::sync::Mutex;
@@ -29,6 +35,9 @@ fn number_from(variable: &str) -> Option<u64> {
         .ok()
         .map(|text| text.parse().expect("a number"))
 }
+
+/// Random cases of every run, unless the environment says how many.
+const DEFAULT_RANDOM: u64 = 40;
 
 /// Both texts from a little before the place where they part.
 fn first_difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
@@ -116,6 +125,31 @@ fn every_case_of_the_matrix_agrees_both_ways() {
         cases.len() - failures.len()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn random_cases_agree_both_ways() {
+    let Some(theirs) = Tools::real() else {
+        eprintln!("skipped(no qemu-img): random cases need the real tools on PATH");
+        return;
+    };
+    let ours = Tools::ours();
+    let seed = number_from("COWPROOF_INTEROP_SEED").unwrap_or(DEFAULT_SEED);
+    let count = number_from("COWPROOF_INTEROP_RANDOM").unwrap_or(DEFAULT_RANDOM);
+    let only = number_from("COWPROOF_INTEROP_CASE");
+    let cases = random::cases(seed, usize::try_from(count).expect("a few cases"));
+    let failures = random::run(&cases.list, seed, only, &ours, &theirs);
+    println!(
+        "interop random: {count} cases in three ways, {} agree, {} of {} pairs of levels, seed {seed}",
+        cases.list.len() - failures.len().min(cases.list.len()),
+        cases.pairs,
+        cases.possible_pairs,
+    );
+    assert!(
+        failures.is_empty(),
+        "seed {seed}, {count} cases\n{}",
+        failures.join("\n")
+    );
 }
 
 #[test]

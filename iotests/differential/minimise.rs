@@ -9,9 +9,7 @@ const ATTEMPTS_MAX: usize = 80;
 
 fn differs(case: &Case, arena: &Arena) -> Option<Difference> {
     match arena.play(std::slice::from_ref(case)).pop() {
-        Some(Verdict::Differ(difference))
-            if known::name(case, arena.seeds(), &difference).is_none() =>
-        {
+        Some(Verdict::Differ(difference)) if known::name(case, arena, &difference).is_none() => {
             Some(difference)
         }
         _ => None,

@@ -75,6 +75,8 @@ pub struct Arena<'a> {
     seeds: &'a Seeds,
     rooms: [tempfile::TempDir; 2],
     timing: regex::Regex,
+    /// Numbers that the real tool makes up.
+    node: regex::Regex,
 }
 
 impl<'a> Arena<'a> {
@@ -85,6 +87,7 @@ impl<'a> Arena<'a> {
             seeds,
             rooms: [room(), room()],
             timing: regex::Regex::new(r"(\d+ ops; ).*").expect("a pattern"),
+            node: regex::Regex::new(r"'#block\d+'").expect("a pattern"),
         }
     }
 
@@ -154,7 +157,20 @@ impl<'a> Arena<'a> {
             .current_dir(self.rooms[room].path())
             .stdin(std::fs::File::open(input).expect("the script"));
         let (end, text) = finish(command);
-        (end, self.timing.replace_all(&text, "${1}…").into_owned())
+        (end, self.without_numbers(&text))
+    }
+
+    fn without_numbers(&self, text: &str) -> String {
+        let text = self.timing.replace_all(text, "${1}…");
+        self.node.replace_all(&text, "'#block'").into_owned()
+    }
+
+    /// What our tools say of a case.
+    pub fn our_words(&self, case: &Case) -> String {
+        match case.tool {
+            Tool::Img => self.img_side(0, case).text,
+            Tool::Io => self.single(0, case).remove(0).text,
+        }
     }
 
     /// All cases in one process; `None` where it did not see the end of each.
@@ -201,6 +217,7 @@ impl<'a> Arena<'a> {
                 .current_dir(&directory)
                 .stdin(Stdio::null());
             let (end, words) = finish(command);
+            let words = self.without_numbers(&words);
             let _ = writeln!(text, "$ {line}\n{words}{end:?}");
             if end != End::Exit(0) {
                 // How far a failed conversion came depends on how much is read at once.

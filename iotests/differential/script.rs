@@ -73,6 +73,10 @@ impl Case {
             .replace("{image}", path)
     }
 
+    pub fn driver(&self, seeds: &Seeds) -> &'static str {
+        seeds.list[self.image].driver
+    }
+
     /// A field whose name ends so is changed.
     pub fn changes_a(&self, field: &str) -> bool {
         self.changes

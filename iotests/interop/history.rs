@@ -1,5 +1,7 @@
 //! Seeded histories: the same `qemu-io` commands for whoever plays them.
 
+use std::collections::BTreeSet;
+
 use crate::matrix::{Case, Format};
 
 /// `SplitMix64`: a few lines, and the same on every machine.
@@ -49,6 +51,9 @@ fn session(random: &mut Random, case: &Case, untouched: &mut Vec<bool>) -> Vec<S
         true,
     );
     let mut commands = Vec::new();
+    // The real tool writes the next compressed cluster behind the last one, whatever lies there by then
+    // (docs/differences.md): no more of them once one of this session may have been freed.
+    let (mut packed, mut freed) = (BTreeSet::new(), false);
     for _ in 0..10 {
         let (offset, length) = range(random, case);
         let pattern = 1 + random.below(255);
@@ -62,13 +67,14 @@ fn session(random: &mut Random, case: &Case, untouched: &mut Vec<bool>) -> Vec<S
                     ((length | 511) + 1).min(case.size() - start)
                 )
             }
-            3 | 4 if case.compression != "none" => {
+            3 | 4 if case.compression != "none" && !freed => {
                 let index =
                     usize::try_from(random.below(untouched.len() as u64)).expect("an index");
                 if !untouched[index] || (index as u64 + 1) * cluster > case.size() {
                     continue;
                 }
                 untouched[index] = false;
+                packed.insert(index);
                 commands.push(format!(
                     "write -c -P {pattern} {} {cluster}",
                     index as u64 * cluster
@@ -80,7 +86,9 @@ fn session(random: &mut Random, case: &Case, untouched: &mut Vec<bool>) -> Vec<S
         for index in
             offset / cluster..=((offset + length + 511) / cluster).min(untouched.len() as u64 - 1)
         {
-            untouched[usize::try_from(index).expect("an index")] = false;
+            let index = usize::try_from(index).expect("an index");
+            untouched[index] = false;
+            freed |= packed.contains(&index);
         }
         commands.push(command);
     }

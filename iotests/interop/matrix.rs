@@ -36,6 +36,8 @@ pub struct Case {
     pub encryption: &'static [(&'static str, &'static str)],
     pub backing: Backing,
     pub snapshots: usize,
+    /// Guest clusters lie in a file of their own.
+    pub data_file: bool,
 }
 
 const FORMATS: [Format; 4] = [
@@ -82,8 +84,9 @@ const BACKINGS: [Backing; 7] = [
     Backing::Encrypted,
 ];
 const SNAPSHOTS: [usize; 2] = [0, 2];
+const DATA_FILES: [bool; 2] = [false, true];
 
-const LEVELS: [usize; 7] = [
+const LEVELS: [usize; 8] = [
     FORMATS.len(),
     CLUSTER_SIZES.len(),
     REFCOUNT_BITS.len(),
@@ -91,12 +94,15 @@ const LEVELS: [usize; 7] = [
     ENCRYPTIONS.len(),
     BACKINGS.len(),
     SNAPSHOTS.len(),
+    DATA_FILES.len(),
 ];
 
-type Row = [usize; LEVELS.len()];
+/// A level of each factor.
+pub type Row = [usize; LEVELS.len()];
 
 impl Case {
-    fn from_row(row: &Row) -> Self {
+    /// The case of a row.
+    pub fn from_row(row: &Row) -> Self {
         Self {
             format: FORMATS[row[0]],
             cluster_size: CLUSTER_SIZES[row[1]],
@@ -105,12 +111,20 @@ impl Case {
             encryption: ENCRYPTIONS[row[4]],
             backing: BACKINGS[row[5]],
             snapshots: SNAPSHOTS[row[6]],
+            data_file: DATA_FILES[row[7]],
         }
     }
 
     /// Whether the formats allow the combination at all.
     fn is_possible(&self) -> bool {
-        let luks = self.encryption.iter().any(|(_, value)| *value == "luks");
+        // Neither snapshots nor compressed clusters go with a data file; old versions know none.
+        let external = self.snapshots == 0
+            && self.compression == "none"
+            && matches!(self.format, Format::Qcow2V3 | Format::Qcow2Extended);
+        if self.data_file && !external {
+            return false;
+        }
+        let luks = self.is_luks();
         match self.format {
             // v1 chooses its own cluster size and has no refcounts, snapshots, zstd or LUKS.
             Format::Qcow1 => {
@@ -134,6 +148,11 @@ impl Case {
             || (self.refcount_bits == 2 && self.compression == "none")
     }
 
+    /// Encrypted, and not the legacy way.
+    pub fn is_luks(&self) -> bool {
+        self.encryption.iter().any(|(_, value)| *value == "luks")
+    }
+
     /// True when some key is needed to open the chain.
     pub fn is_encrypted(&self) -> bool {
         !self.encryption.is_empty()
@@ -149,20 +168,21 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} cluster={} refcount_bits={} compression={} encryption={:?} backing={:?} snapshots={}",
+            "{:?} cluster={} refcount_bits={} compression={} encryption={:?} backing={:?} snapshots={} data_file={}",
             self.format,
             self.cluster_size,
             self.refcount_bits,
             self.compression,
             self.encryption,
             self.backing,
-            self.snapshots
+            self.snapshots,
+            self.data_file
         )
     }
 }
 
 /// Every row of the full product that the formats allow.
-fn possible_rows() -> Vec<Row> {
+pub fn possible_rows() -> Vec<Row> {
     let mut rows = vec![[0; LEVELS.len()]];
     for (factor, &levels) in LEVELS.iter().enumerate() {
         rows = rows
@@ -180,7 +200,8 @@ fn possible_rows() -> Vec<Row> {
     rows
 }
 
-fn pairs(row: &Row) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+/// The pairs of levels that a row has.
+pub fn pairs(row: &Row) -> impl Iterator<Item = (usize, usize, usize, usize)> {
     (0..row.len()).flat_map(move |a| (a + 1..row.len()).map(move |b| (a, row[a], b, row[b])))
 }
 

@@ -41,7 +41,8 @@ impl Contents {
 /// A directory in which a case is played.
 pub struct Room(tempfile::TempDir);
 
-const SECRETS: [&str; 4] = [
+/// The arguments that hand over the keys.
+pub const SECRETS: [&str; 4] = [
     "--object",
     "secret,id=top,data=open sesame",
     "--object",
@@ -122,18 +123,12 @@ impl Room {
         Ok(Some((path, format)))
     }
 
-    /// Plays the case's history, the sessions dealt out to `players` in turn.
-    pub fn play(
-        &self,
-        name: &str,
-        case: &Case,
-        seed: u64,
-        players: &[&Tools],
-    ) -> Result<Image, String> {
+    /// A new image and what lies under it.
+    pub fn create(&self, name: &str, case: &Case, tools: &Tools) -> Result<Image, String> {
         let path = self.0.path().join(name);
-        let base = self.make_base(name, case, players[0])?;
+        let base = self.make_base(name, case, tools)?;
         let path_text = path.to_str().expect("an ASCII path");
-        let options = create_options(case);
+        let options = create_options(case, path_text);
         let size = case.size().to_string();
         let mut arguments = vec!["create", "-q", "-f", driver(case)];
         if !options.is_empty() {
@@ -149,25 +144,33 @@ impl Room {
             ]);
         }
         arguments.extend([path_text, &size]);
-        Self::img(players[0], &arguments)?;
-        let image = Image {
+        Self::img(tools, &arguments)?;
+        Ok(Image {
             path,
             base: base.map(|(path, _)| path),
-        };
+        })
+    }
+
+    /// The snapshot with that number.
+    pub fn take_snapshot(number: usize, opened: &str, tools: &Tools) -> Result<(), String> {
+        let name = format!("s{number}");
+        Self::img(tools, &["snapshot", "-c", &name, "--image-opts", opened]).map(drop)
+    }
+
+    /// Plays the case's history, the sessions dealt out to `players` in turn.
+    pub fn play(
+        &self,
+        name: &str,
+        case: &Case,
+        seed: u64,
+        players: &[&Tools],
+    ) -> Result<Image, String> {
+        let image = self.create(name, case, players[0])?;
         let opened = open_options(&image, case);
         for (index, session) in history::sessions(case, seed).iter().enumerate() {
             let player = players[index % players.len()];
             if (1..=case.snapshots).contains(&index) {
-                Self::img(
-                    player,
-                    &[
-                        "snapshot",
-                        "-c",
-                        &format!("s{index}"),
-                        "--image-opts",
-                        &opened,
-                    ],
-                )?;
+                Self::take_snapshot(index, &opened, player)?;
             }
             let mut command = Command::new(&player.io);
             command.args(SECRETS).args(["-d", "unmap"]);
@@ -257,7 +260,7 @@ fn driver(case: &Case) -> &'static str {
     }
 }
 
-fn create_options(case: &Case) -> String {
+fn create_options(case: &Case, path: &str) -> String {
     let mut options = Vec::new();
     match case.format {
         Format::Qcow1 => {}
@@ -276,6 +279,9 @@ fn create_options(case: &Case) -> String {
     if case.format != Format::Qcow1 {
         options.push(format!("cluster_size={}", case.cluster_size));
     }
+    if case.data_file {
+        options.push(format!("data_file={path}.data"));
+    }
     options.extend(
         case.encryption
             .iter()
@@ -290,7 +296,8 @@ fn create_options(case: &Case) -> String {
     options.join(",")
 }
 
-fn open_options(image: &Image, case: &Case) -> String {
+/// `--image-opts` of an image.
+pub fn open_options(image: &Image, case: &Case) -> String {
     let path = |path: &Path| path.to_str().expect("an ASCII path").to_owned();
     let mut options = format!(
         "driver={},file.filename={}",

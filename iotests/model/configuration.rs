@@ -38,6 +38,8 @@ pub struct Configuration {
     pub refcount_bits: u64,
     pub zstd: bool,
     pub lazy_refcounts: bool,
+    /// Clusters of 32 subclusters each.
+    pub extended: bool,
     pub encryption: Encryption,
     pub data_file: DataFile,
     /// Length of `a.raw`.
@@ -145,6 +147,9 @@ impl Configuration {
             options.push(format!("compression_type={codec}"));
             let lazy = if self.lazy_refcounts { "on" } else { "off" };
             options.push(format!("lazy_refcounts={lazy}"));
+            if self.extended {
+                options.push("extended_l2=on".to_owned());
+            }
         }
         match self.data_file {
             DataFile::None => {}
@@ -182,6 +187,7 @@ impl Configuration {
             self.refcount_bits = 16;
             self.zstd = false;
             self.lazy_refcounts = false;
+            self.extended = false;
             self.data_file = DataFile::None;
         }
         if self.data_file == DataFile::Raw {
@@ -193,8 +199,7 @@ impl Configuration {
 
     /// Any image.
     pub fn any() -> impl Strategy<Value = Self> {
-        let cluster_bits =
-            prop_oneof![4 => Just(9_u32), 1 => Just(10), 2 => Just(12), 1 => Just(16)];
+        let cluster_bits = prop_oneof![40 => Just(9_u32), 10 => Just(10), 20 => Just(12), 10 => Just(16), 1 => Just(21)];
         let format =
             prop_oneof![1 => Just(Format::Qcow1), 1 => Just(Format::V2), 4 => Just(Format::V3)];
         let encryption = prop_oneof![2 => Just(Encryption::None), 1 => Just(Encryption::Aes), 1 => Just(Encryption::Luks)];
@@ -202,14 +207,21 @@ impl Configuration {
         let lies_on =
             prop_oneof![2 => Just(None), 1 => Just(Some(Base::A)), 1 => Just(Some(Base::B))];
         let sizes = (1_u64..60, 0_u64..128, 1_u64..200, 1_u64..200);
-        let switches = (any::<bool>(), prop::bool::weighted(0.2), any::<bool>());
+        let extended = prop::option::weighted(0.15, 14_u32..17);
+        let switches = (
+            any::<bool>(),
+            prop::bool::weighted(0.2),
+            any::<bool>(),
+            extended,
+        );
         let kinds = (format, encryption, data_file, lies_on);
         (cluster_bits, 0_u32..7, kinds, sizes, switches).prop_map(
             |(cluster_bits, refcount_order, kinds, sizes, switches)| {
-                let cluster_size = 1_u64 << cluster_bits;
+                let (format, encryption, data_file, lies_on) = kinds;
+                let extended = switches.3.filter(|_| format == Format::V3);
+                let cluster_size = 1_u64 << extended.unwrap_or(cluster_bits);
                 // A few hundred kilobytes at most.
                 let clusters = 1 + sizes.0 % (240_000 / cluster_size).max(2);
-                let (format, encryption, data_file, lies_on) = kinds;
                 let size = cluster_size * clusters + sizes.1 * 512 % cluster_size;
                 Self {
                     format,
@@ -218,6 +230,7 @@ impl Configuration {
                     refcount_bits: 1 << refcount_order,
                     zstd: switches.0,
                     lazy_refcounts: switches.1,
+                    extended: extended.is_some(),
                     encryption,
                     data_file,
                     raw_base: (size * sizes.2 / 100).next_multiple_of(512),
@@ -237,7 +250,7 @@ impl fmt::Display for Configuration {
         let lies_on = self.lies_on.map_or("none", Base::file);
         write!(
             f,
-            "format={:?} size={} cluster={} refcount_bits={} zstd={} lazy={} encryption={:?} data_file={:?} \
+            "format={:?} size={} cluster={} refcount_bits={} zstd={} lazy={} extended={} encryption={:?} data_file={:?} \
              a.raw={} b.qcow2={} encrypted_base={} lies_on={lies_on}",
             self.format,
             self.size,
@@ -245,6 +258,7 @@ impl fmt::Display for Configuration {
             self.refcount_bits,
             self.zstd,
             self.lazy_refcounts,
+            self.extended,
             self.encryption,
             self.data_file,
             self.raw_base,
@@ -278,6 +292,8 @@ impl FromStr for Configuration {
             refcount_bits: number("refcount_bits")?,
             zstd: truth("zstd")?,
             lazy_refcounts: truth("lazy")?,
+            // Older regressions don't say.
+            extended: truth("extended").unwrap_or(false),
             encryption: match value("encryption")? {
                 "Aes" => Encryption::Aes,
                 "Luks" => Encryption::Luks,

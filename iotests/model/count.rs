@@ -34,6 +34,8 @@ struct Walk<'a> {
     cluster: u64,
     cluster_bits: u64,
     external_data: bool,
+    /// Bytes of an L2 entry.
+    entry: u64,
     references: BTreeMap<u64, u64>,
     /// Entries whose "copied" flag has to tell whether the count is one: cluster, flag, what it is.
     flags: Vec<(u64, bool, String)>,
@@ -48,6 +50,11 @@ pub fn qcow2(bytes: &[u8]) -> Result<(), String> {
         cluster: 1 << cluster_bits,
         cluster_bits,
         external_data: version >= 3 && file.be64(72) & 4 != 0,
+        entry: if version >= 3 && file.be64(72) & 16 != 0 {
+            16
+        } else {
+            8
+        },
         references: BTreeMap::new(),
         flags: Vec::new(),
         file,
@@ -85,9 +92,9 @@ impl Walk<'_> {
                 self.flags
                     .push((table >> self.cluster_bits, entry & COPIED != 0, what));
             }
-            for index in 0..self.cluster / 8 {
-                let entry = self.file.be64(table + index * 8);
-                self.l2_entry(entry, active, table + index * 8);
+            for index in 0..self.cluster / self.entry {
+                let place = table + index * self.entry;
+                self.l2_entry(self.file.be64(place), active, place);
             }
         }
     }

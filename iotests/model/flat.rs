@@ -125,7 +125,8 @@ impl Flat {
 
     /// Where VM state starts (qcow2 §6).
     fn vm_state_start(&self, size: u64) -> u64 {
-        size.next_multiple_of(self.cluster() * (self.cluster() / 8))
+        let entry = if self.configuration.extended { 16 } else { 8 };
+        size.next_multiple_of(self.cluster() * (self.cluster() / entry))
     }
 
     fn base_length(&self) -> u64 {

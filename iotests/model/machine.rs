@@ -83,6 +83,7 @@ fn create_image(configuration: &Configuration, files: &Files) -> DriverResult<()
         cluster_size: configuration.cluster_size,
         refcount_bits: configuration.refcount_bits,
         lazy_refcounts: configuration.lazy_refcounts,
+        extended_l2: configuration.extended,
         compression_type: if configuration.zstd {
             CompressionType::Zstd
         } else {

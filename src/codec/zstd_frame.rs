@@ -40,7 +40,7 @@ pub(super) fn compress(data: &[u8], out: &mut Vec<u8>) -> Result<bool> {
     })
 }
 
-/// One frame or several, until `out` is full.
+/// One frame or several, until `out` is full. A frame that holds more than that is broken.
 pub(super) fn decompress(data: &[u8], out: &mut [u8]) -> Result<()> {
     DECOMPRESS.with_borrow_mut(|context| {
         let context = context.as_mut().ok_or_else(out_of_memory)?;
@@ -49,9 +49,12 @@ pub(super) fn decompress(data: &[u8], out: &mut [u8]) -> Result<()> {
         let mut input = InBuffer::around(data);
         while output.pos() < output.capacity() {
             let before = (input.pos(), output.pos());
-            context
+            let missing = context
                 .decompress_stream(&mut output, &mut input)
                 .map_err(decode_error)?;
+            if missing > 0 && output.pos() == output.capacity() {
+                return Err(Error::eio());
+            }
             if before == (input.pos(), output.pos()) {
                 return Err(Error::eio());
             }

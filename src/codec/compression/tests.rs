@@ -51,7 +51,7 @@ fn clusters_come_back_through_kept_contexts() {
 }
 
 #[test]
-fn too_few_bytes_are_an_error_and_too_many_are_cut_off() {
+fn too_few_bytes_are_an_error_and_too_many_are_cut_off_by_zlib_only() {
     for kind in KINDS {
         let data = text(4096);
         let mut packed = Vec::new();
@@ -59,8 +59,12 @@ fn too_few_bytes_are_an_error_and_too_many_are_cut_off() {
         let error = kind.decompress(&packed, &mut vec![0; 8192]).unwrap_err();
         assert_eq!(error.errno(), crate::base::error::errno::EIO);
         let mut half = vec![0; 2048];
-        kind.decompress(&packed, &mut half).unwrap();
-        assert_eq!(half, data[..2048]);
+        // The real tool takes the beginning of a deflate stream and refuses a zstd frame that doesn't fit.
+        let cut = kind.decompress(&packed, &mut half);
+        assert_eq!(cut.is_ok(), kind == Compression::Deflate);
+        if cut.is_ok() {
+            assert_eq!(half, data[..2048]);
+        }
         for cut in 0..packed.len() / 2 {
             assert!(kind.decompress(&packed[..cut], &mut vec![0; 4096]).is_err());
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::image::Qcow1;
 use super::tables::Tables;
 use crate::base::limits::MAX_REQUEST_BYTES;
+use crate::base::size::check_node_length;
 use crate::base::{Error, HostOffset, Result};
 use crate::crypto::cipher::IvObserver;
 use crate::crypto::legacy_aes;
@@ -87,15 +88,16 @@ fn check_l1_reachable(header: &Header, geometry: &Geometry) -> Result<()> {
 /// Checks 13 and 14. A name that starts with a NUL (or lies behind the file) is none.
 fn read_backing_name(file: &HostFile, header: &Header) -> Result<Option<String>> {
     let length = header.backing_name_length()?;
-    if length == 0 {
-        return Ok(None);
-    }
+    // Of a name without a byte, too.
     let end = header
         .backing_name_offset
         .bytes()
         .checked_add(length as u64);
-    if end.is_none_or(|end| i64::try_from(end).is_err()) {
+    if end.is_none_or(|end| check_node_length(end).is_err()) {
         return Err(Error::eio());
+    }
+    if length == 0 {
+        return Ok(None);
     }
     let bytes = file.read_vec(header.backing_name_offset, length)?;
     let name = bytes.split(|&byte| byte == 0).next().unwrap_or_default();

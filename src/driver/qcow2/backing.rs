@@ -26,9 +26,11 @@ impl Qcow2 {
         }
         let old_name = std::mem::replace(&mut metadata.backing_name, name);
         let old_format = std::mem::replace(&mut metadata.extensions.backing_format, format);
+        let old_empty = std::mem::replace(&mut metadata.empty_backing_name, false);
         let written = metadata.rewrite_header();
         if written.is_err() {
             metadata.backing_name = old_name;
+            metadata.empty_backing_name = old_empty;
             metadata.extensions.backing_format = old_format;
         }
         written

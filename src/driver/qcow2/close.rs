@@ -4,7 +4,8 @@ use super::bitmaps::NODE_NAME;
 use super::image::Qcow2;
 use super::metadata::Metadata;
 use super::tables::TableKind;
-use crate::base::Result;
+use crate::base::error::errno;
+use crate::base::{Error, Result};
 use crate::node::{BackingReference, DebugEvent};
 
 impl Qcow2 {
@@ -41,15 +42,21 @@ impl Qcow2 {
         if !self.writable || metadata.dead {
             return Ok(());
         }
+        let written = metadata.write_tables();
+        if metadata.dead {
+            // Marked corrupt by what was left to write: nothing more is tried.
+            return written;
+        }
         let stored = metadata.store_bitmaps(&mut bitmaps).map_err(|error| {
-            error.prefixed(format!(
-                "Lost persistent bitmaps during inactivation of node '{NODE_NAME}': "
-            ))
+            metadata.notices.say(&format!(
+                "Lost persistent bitmaps during inactivation of node '{NODE_NAME}': {error}"
+            ));
+            Error::bare(errno::EINVAL)
         });
         let flushed = metadata
             .write_back_all()
             .and_then(|()| metadata.mark_clean());
-        stored.and(flushed)
+        flushed.and(stored)
     }
 
     /// The backing file that the header names.

@@ -117,7 +117,8 @@ impl Metadata {
             let Some(bytes) = self.refcount_blocks.peek(block) else {
                 continue;
             };
-            used += (0..usize::try_from(per_block).unwrap_or(usize::MAX))
+            let inside = per_block.min(clusters - first);
+            used += (0..usize::try_from(inside).unwrap_or(usize::MAX))
                 .filter(|index| {
                     refcount::read(&geometry, bytes, *index).is_some_and(|count| count != 0)
                 })

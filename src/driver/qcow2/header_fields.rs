@@ -66,8 +66,9 @@ impl Metadata {
 
     /// Writes the whole first cluster: header, extensions, backing file name.
     pub(super) fn rewrite_header(&mut self) -> Result<()> {
-        let cluster =
-            encode_first_cluster(&self.header, &self.extensions, self.backing_name.as_deref())?;
+        let empty: Option<&[u8]> = self.empty_backing_name.then_some(&[]);
+        let name = self.backing_name.as_deref().or(empty);
+        let cluster = encode_first_cluster(&self.header, &self.extensions, name)?;
         self.file.write_at(HostOffset::ZERO, &cluster)
     }
 }

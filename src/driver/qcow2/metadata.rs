@@ -78,6 +78,8 @@ pub struct Metadata {
     pub(super) extensions: Extensions,
     /// The backing file's name in the header.
     pub(super) backing_name: Option<Vec<u8>>,
+    /// The header gives a place to a name without a byte: it keeps one.
+    pub(super) empty_backing_name: bool,
     /// Bytes of the disk, a multiple of 512.
     pub(super) size: u64,
     pub(super) l1: Vec<L1Entry>,
@@ -267,7 +269,7 @@ impl Metadata {
         {
             self.flush_all()?;
             self.header.incompatible -= IncompatibleFeatures::DIRTY;
-            self.write_incompatible_features()?;
+            self.rewrite_header()?;
             self.file.flush()?;
         }
         Ok(())

@@ -382,6 +382,7 @@ impl Loaded {
             file: self.file,
             data_file: self.data_file,
             geometry: self.geometry,
+            empty_backing_name: self.header.backing_offset != 0 && self.backing_name.is_none(),
             header: self.header,
             extensions: self.extensions,
             backing_name: self.backing_name,

@@ -99,13 +99,13 @@ impl Metadata {
     ) -> Result<()> {
         self.file.debug_event(DebugEvent::ClusterFree);
         match self.lower_refcounts(first, count, reason) {
-            Err(error) if !self.dead => {
+            Err(error) => {
                 // Nothing refers to the clusters any more: what can't be counted leaks, and harms nobody.
                 self.notices
                     .say(&format!("qcow2_free_clusters failed: {error}"));
                 Ok(())
             }
-            outcome => outcome,
+            Ok(()) => Ok(()),
         }
     }
 

@@ -152,9 +152,10 @@ impl Metadata {
         self.flush()?;
         // What is counted behind the file's end is not there.
         let clusters = self.file.length()?.div_ceil(cluster_size);
-        let file_end = geometry
-            .host_offset(self.last_used_cluster(clusters)?.step(1))
-            .bytes();
+        let last = self
+            .last_used_cluster(clusters)
+            .map_err(|error| error.prefixed("Failed to find the last cluster: "))?;
+        let file_end = geometry.host_offset(last.step(1)).bytes();
         if file_end < self.file.length()? {
             self.file.resize(file_end, Preallocation::Off)?;
         }
@@ -260,6 +261,6 @@ impl Metadata {
                 return Ok(first.step(last as u64));
             }
         }
-        Err(Error::eio())
+        Err(self.mark_corrupt("There are no references in the refcount table."))
     }
 }

@@ -247,6 +247,8 @@ impl Qcow2 {
                     Cluster::Normal(_) | Cluster::ZeroAllocated(_) if !unmap => {
                         old.with_zero(&geometry)
                     }
+                    // With whatever a damaged image has beside the place.
+                    Cluster::Unallocated | Cluster::ZeroPlain => old.with_zero(&geometry),
                     _ => L2Entry::zero_plain(&geometry),
                 }
             })

@@ -1,3 +1,5 @@
+mod iv;
+
 use parking_lot::Mutex;
 
 use super::super::real_tools::{Scratch, attempt, qemu_img, qemu_io};

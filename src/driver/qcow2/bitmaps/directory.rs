@@ -66,8 +66,29 @@ impl Metadata {
         let length = bytes.len() as u64;
         let clusters = length.div_ceil(self.geometry.cluster_size());
         let place = self.allocate_clusters(clusters)?;
+        self.write_bitmap_part_at(place, bytes, own)
+    }
+
+    /// The same with what the real tool says of one bitmap's part.
+    pub(super) fn write_part_of_bitmap(&mut self, name: &str, bytes: &[u8]) -> Result<HostOffset> {
+        let length = bytes.len() as u64;
+        let clusters = length.div_ceil(self.geometry.cluster_size());
+        let place = self.allocate_clusters(clusters).map_err(|error| {
+            error.prefixed(format!("Failed to allocate clusters for bitmap '{name}': "))
+        })?;
+        self.write_bitmap_part_at(place, bytes, Area::Data)
+    }
+
+    fn write_bitmap_part_at(
+        &mut self,
+        place: HostOffset,
+        bytes: &[u8],
+        own: Area,
+    ) -> Result<HostOffset> {
+        let length = bytes.len() as u64;
         let written = self
             .guard_write(place, length, own)
+            .map_err(|error| error.prefixed("Qcow2 overlap check failed: "))
             .and_then(|()| self.file.write_at(place, bytes));
         if let Err(error) = written {
             self.give_back_bitmap_part(place, length);

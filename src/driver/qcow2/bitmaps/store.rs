@@ -3,7 +3,6 @@
 use super::list::{Bitmap, Bitmaps, Content};
 use crate::base::{Error, HostOffset, Result};
 use crate::driver::qcow2::metadata::Metadata;
-use crate::driver::qcow2::overlap::Area;
 use crate::format::qcow2::bitmap::directory;
 use crate::format::qcow2::bitmap::table::TableEntry;
 use crate::format::qcow2::bitmap::{BitmapFlags, DirectoryEntry};
@@ -67,8 +66,9 @@ impl Metadata {
         }
         let mut table = Vec::new();
         let mut stored = Vec::new();
-        let written = self.write_bitmap_data(bits, count, &mut table, &mut stored);
-        let outcome = written.and_then(|()| self.write_bitmap_part(&table, Area::Data));
+        let name = bitmap.text();
+        let written = self.write_bitmap_data(&name, bits, count, &mut table, &mut stored);
+        let outcome = written.and_then(|()| self.write_part_of_bitmap(&name, &table));
         match outcome {
             Ok(table_offset) => Ok(DirectoryEntry {
                 table_offset,
@@ -92,6 +92,7 @@ impl Metadata {
 
     fn write_bitmap_data(
         &mut self,
+        name: &str,
         bits: &DirtyBits,
         count: u64,
         table: &mut Vec<u8>,
@@ -102,7 +103,7 @@ impl Metadata {
             let entry = match bits.bytes(index * length as u64, length) {
                 None => TableEntry::Zeros,
                 Some(bytes) => {
-                    let offset = self.write_bitmap_part(&bytes, Area::Data)?;
+                    let offset = self.write_part_of_bitmap(name, &bytes)?;
                     stored.push(offset);
                     TableEntry::Stored(offset)
                 }

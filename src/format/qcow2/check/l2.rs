@@ -153,9 +153,7 @@ fn judge_external_entry(
             report(Finding::CompressedWithDataFile { index, entry }, weight);
         }
         Cluster::Normal(host) | Cluster::ZeroAllocated(host) => {
-            if raw & !KNOWN_BITS != 0 {
-                report(Finding::ReservedL2Bits { entry: raw }, weight);
-            }
+            report_reserved(raw, weight, report);
             let offset = host.bytes();
             if entry.subclusters().is_contradictory() {
                 report(Finding::ContradictorySubclusters { offset }, weight);
@@ -166,9 +164,16 @@ fn judge_external_entry(
             }
         }
         Cluster::Unallocated if entry.subclusters().allocated() != 0 => {
+            report_reserved(raw, weight, report);
             report(Finding::SubclustersWithoutPlace, weight);
         }
-        Cluster::Unallocated | Cluster::ZeroPlain => {}
+        Cluster::Unallocated | Cluster::ZeroPlain => report_reserved(raw, weight, report),
+    }
+}
+
+fn report_reserved(raw: u64, weight: u64, report: &mut dyn FnMut(Finding, u64)) {
+    if raw & !KNOWN_BITS != 0 {
+        report(Finding::ReservedL2Bits { entry: raw }, weight);
     }
 }
 
@@ -209,9 +214,7 @@ fn count_odd_entry(
         fragmentation.fragmented += 1;
         return;
     }
-    if raw & !KNOWN_BITS != 0 {
-        report(Finding::ReservedL2Bits { entry: raw }, weight);
-    }
+    report_reserved(raw, weight, report);
     let Some(host) = entry.host() else {
         if entry.subclusters().allocated() != 0 {
             report(Finding::SubclustersWithoutPlace, weight);
