@@ -13,9 +13,14 @@ pub const LAST: char = '\u{4}';
 
 /// Whether the real tools put their name in front of such a line; of the others a driver speaks itself.
 pub fn carries_program_name(line: &str) -> bool {
-    ["warning: ", "Failed to flush ", "Could not resize file: "]
-        .iter()
-        .any(|start| line.starts_with(start))
+    [
+        "warning: ",
+        "Failed to flush ",
+        "Could not resize file: ",
+        "Lost persistent bitmaps ",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
 }
 
 type Sink = Arc<dyn Fn(&str) + Send + Sync>;

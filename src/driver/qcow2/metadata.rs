@@ -164,11 +164,12 @@ impl Metadata {
             self.dead = true;
             if self.header.version >= 3 {
                 self.header.incompatible |= IncompatibleFeatures::CORRUPT;
-                // The image is unusable either way; the caller's error is the one to report.
-                // The whole first cluster, as the real tool: a header that can't be encoded again gets its bit.
-                if self.rewrite_header().is_err() {
-                    let _ = self.write_incompatible_features();
-                }
+            }
+            // The image is unusable either way; the caller's error is the one to report.
+            // The whole first cluster, as the real tool, though version 2 has no such bit: a header that can't be
+            // encoded again gets its bit.
+            if self.rewrite_header().is_err() {
+                let _ = self.write_incompatible_features();
             }
         }
         Error::eio()
