@@ -22,13 +22,21 @@ pub struct Commit<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// The unit in which the real tool goes through what is to be written: the base's cluster, within these limits.
+const GRAIN_MIN: u64 = 4 << 10;
+const GRAIN_MAX: u64 = 64 << 10;
+
 /// Commits. The top layer is emptied only when everything has reached the base.
 pub fn run(commit: &Commit<'_>) -> Result<()> {
     let length = commit.top.length()?;
     if length > commit.base.length()? {
         commit.base.resize(length, Preallocation::Off)?;
     }
-    let sources = Sources::above(commit.top, Some(SharedNode::clone(commit.base)))?;
+    let grain = (commit.base.info()?.cluster_size)
+        .unwrap_or(GRAIN_MAX)
+        .clamp(GRAIN_MIN, GRAIN_MAX);
+    let sources =
+        Sources::above(commit.top, Some(SharedNode::clone(commit.base)))?.in_grains(grain);
     let settings = Settings {
         workers: commit.workers,
         zeroes: Zeroes::Known,

@@ -114,11 +114,18 @@ pub struct Conversion<'a> {
 
 /// Bytes a worker copies at a time. Zeros are looked for inside one chunk only.
 const CHUNK: usize = 2 << 20;
+/// The same where whole grains are copied; pieces start where the data does.
+const GRAINED_CHUNK: usize = 1 << 20;
 
 /// Copies everything. The target is not flushed.
 pub fn run(conversion: &Conversion<'_>) -> Result<(), Failure> {
     let settings = conversion.settings;
-    let chunk = settings.compressed_cluster.unwrap_or(CHUNK);
+    let usual = if conversion.sources.is_grained() {
+        GRAINED_CHUNK
+    } else {
+        CHUNK
+    };
+    let chunk = settings.compressed_cluster.unwrap_or(usual);
     let plan = || plan::Plan::new(conversion, chunk);
     let total = if settings.salvage || conversion.progress.wanted() {
         plan().total()?

@@ -38,6 +38,8 @@ pub struct Sources {
     parts: Vec<Part>,
     length: u64,
     base: Option<SharedNode>,
+    /// Contents are told in whole multiples of this.
+    grain: Option<u64>,
 }
 
 impl Sources {
@@ -56,6 +58,7 @@ impl Sources {
             parts,
             length: start,
             base: None,
+            grain: None,
         })
     }
 
@@ -66,6 +69,17 @@ impl Sources {
         Ok(sources)
     }
 
+    /// Tells contents in whole grains from now on: a grain that holds different things counts as data.
+    pub const fn in_grains(mut self, bytes: u64) -> Self {
+        self.grain = Some(bytes);
+        self
+    }
+
+    /// Whether contents are told in whole grains.
+    pub const fn is_grained(&self) -> bool {
+        self.grain.is_some()
+    }
+
     /// The bytes of `node` from `skipped` on, up to its byte `end`.
     pub fn window(node: &SharedNode, skipped: u64, end: u64) -> Result<Self> {
         let part = Part::new(node, 0, skipped, end)?;
@@ -73,6 +87,7 @@ impl Sources {
             length: part.length,
             parts: vec![part],
             base: None,
+            grain: None,
         })
     }
 
@@ -110,6 +125,29 @@ impl Sources {
 
     /// The content at `offset` and how long it goes on, at most `length` bytes.
     pub fn content(&self, offset: GuestOffset, length: u64) -> Result<(Content, u64)> {
+        let (content, mut run) = self.extent(offset, length)?;
+        let Some(grain) = self.grain else {
+            return Ok((content, run));
+        };
+        let start = offset.bytes();
+        let whole = (grain - start % grain).min(length);
+        if content == Content::Data {
+            let end = (start + run).next_multiple_of(grain);
+            return Ok((content, (end - start).min(length)));
+        }
+        while run < whole {
+            let (next, more) = self.extent(GuestOffset::new(start + run), length - run)?;
+            if next != content {
+                return Ok((Content::Data, whole));
+            }
+            run += more;
+        }
+        let end = start + run;
+        let cut = if run == length { 0 } else { end % grain };
+        Ok((content, run - cut))
+    }
+
+    fn extent(&self, offset: GuestOffset, length: u64) -> Result<(Content, u64)> {
         let (part, inside) = self.part(offset.bytes())?;
         let available = part.readable.saturating_sub(inside).min(length);
         if available == 0 {

@@ -7,7 +7,6 @@ use super::read::{check_sectors, shrink, vector};
 use super::session::{Session, check_range};
 use super::stats::Report;
 use super::words::{Options, number, pattern};
-use crate::base::error::errno;
 use crate::base::limits::MAX_REQUEST_BYTES;
 use crate::base::{Error, GuestOffset, Result};
 use crate::node::{SharedNode, ZeroFlags};
@@ -125,12 +124,12 @@ fn write_compressed(node: &SharedNode, offset: GuestOffset, data: &[u8]) -> Resu
     else {
         return node.write_compressed(offset, data);
     };
-    // Refused as a whole, before anything is stored.
     let end = offset.plus(data.len() as u64)?;
     let to_the_end = end.bytes() == node.length()?;
     let aligned = |place: GuestOffset| place.is_aligned(cluster as u64);
     if !aligned(offset) || !(aligned(end) || to_the_end) {
-        return Err(Error::bare(errno::EINVAL));
+        // Refused as a whole, before anything is stored.
+        return node.write_compressed(offset, data);
     }
     let mut place = offset;
     for part in data.chunks(cluster) {

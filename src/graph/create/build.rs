@@ -95,6 +95,9 @@ fn explain_size(error: Error, format: &str) -> Error {
     if error.errno() != errno::EFBIG {
         return error;
     }
+    if format == "luks" {
+        return Error::caller("The requested file size is too large").with_errno(errno::EFBIG);
+    }
     let hint = if format == "qcow2" {
         " (try using a larger cluster size)"
     } else {

@@ -87,7 +87,7 @@ impl<'a> Plan<'a> {
             };
             let border = match task {
                 Task::Zero => self.position.saturating_add(ZERO_PIECE_MAX),
-                Task::Copy | Task::Fill => self.position - self.position % self.chunk + self.chunk,
+                Task::Copy | Task::Fill => self.chunk_end(),
             };
             let piece = Piece {
                 task,
@@ -102,15 +102,24 @@ impl<'a> Plan<'a> {
         Ok(None)
     }
 
+    /// Where a piece that starts at the position ends at the latest.
+    const fn chunk_end(&self) -> u64 {
+        if self.sources.is_grained() {
+            self.position + self.chunk
+        } else {
+            self.position - self.position % self.chunk + self.chunk
+        }
+    }
+
     /// The run that starts at the position: joined from extents of one content, up to the end of a chunk at least.
     fn run(&mut self) -> Result<(Content, u64), Failure> {
         if self.whole_chunks {
             return self.run_of_chunks();
         }
         let (content, mut end) = self.extent_from(self.position)?;
-        let mut chunk_end = self.position - self.position % self.chunk + self.chunk;
-        if self.conversion.settings.salvage {
-            // Each sector without a status is tried on its own.
+        let mut chunk_end = self.chunk_end();
+        if self.conversion.settings.salvage || self.sources.is_grained() {
+            // Each sector without a status is tried on its own; grains are copied as their extents come.
             chunk_end = end;
         }
         while end < chunk_end.min(self.sources.length()) {
