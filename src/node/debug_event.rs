@@ -1,7 +1,7 @@
 //! Moments of a driver's work that a debugging node below can act on.
 
 use super::Notices;
-use crate::base::Result;
+use crate::base::{Error, Result};
 
 /// The events and their names, as the real tools know them.
 macro_rules! events {
@@ -132,6 +132,16 @@ impl DebugEvent {
     }
 }
 
+/// The source of an injected error that comes before the request was even on its way (`immediately`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request was not begun")]
+pub struct NotBegun;
+
+/// Whether a request failed before anything else could be on its way.
+pub fn fails_at_once(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<NotBegun>())
+}
+
 /// Breakpoints of a debugging node: requests stop at an event until they are resumed.
 pub trait Breakpoints: Send + Sync {
     /// The next request that raises `event` stops and gets the name `tag`; ENOENT for an unknown event.
@@ -145,9 +155,6 @@ pub trait Breakpoints: Send + Sync {
 
     /// Waits until a request has stopped under `tag`.
     fn wait(&self, tag: &str);
-
-    /// True while a request waits to be resumed.
-    fn holds_any(&self) -> bool;
 
     /// Where it is said that a request stops or goes on.
     fn report_to(&self, notices: Notices);

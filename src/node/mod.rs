@@ -9,6 +9,7 @@ pub mod extent;
 pub mod host_file;
 pub mod info;
 pub mod notice;
+pub mod progress;
 pub mod range_lock;
 pub mod snapshot;
 pub mod turn;

@@ -103,16 +103,17 @@ pub(super) fn set_break(session: &mut Session, words: &[&str]) -> Outcome {
 pub(super) fn remove_break(session: &mut Session, words: &[&str]) -> Outcome {
     let tag = words.get(1).copied().unwrap_or_default();
     let what = format!("remove breakpoint {tag}");
-    breakpoints(session, &what)?
-        .remove(tag)
-        .map_err(could_not(&what))
+    let removed = breakpoints(session, &what)?.remove(tag);
+    session.requests.quiesce();
+    removed.map_err(could_not(&what))
 }
 
 pub(super) fn resume(session: &mut Session, words: &[&str]) -> Outcome {
     let what = "resume request";
-    breakpoints(session, what)?
-        .resume(words.get(1).copied().unwrap_or_default())
-        .map_err(could_not(what))
+    let tag = words.get(1).copied().unwrap_or_default();
+    let resumed = breakpoints(session, what)?.resume(tag);
+    session.requests.quiesce();
+    resumed.map_err(could_not(what))
 }
 
 /// ours: where no driver ever stops a request, the real tool waits for ever.

@@ -1,49 +1,62 @@
 //! Requests on their way (`aio_read`, `aio_write`) and the moments at which their results are printed.
 //!
 //! The real tool prints results when its event loop runs: in commands that wait, between lines of standard input,
-//! at the end. Of several that are ready, the one asked for last is printed first.
+//! at the end. Of several that are ready, the one asked for last is printed first, and behind those that it waited
+//! for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-/// How long requests that don't stand at a breakpoint get to end while others do.
-const GRACE: Duration = Duration::from_millis(20);
+use crate::node::progress::{Board, Request};
+
+/// How long nothing has to happen before a request counts as held up by something that can't be seen.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What is printed when a request is done.
 type Text = String;
 
-#[derive(Default)]
-struct State {
-    running: usize,
-    done: Vec<(u64, Text)>,
+/// A request that ended.
+struct Done {
+    number: u64,
+    request: Arc<Request>,
+    text: Text,
 }
 
 /// The requests of one session.
 #[derive(Default)]
 pub(super) struct Requests {
-    shared: Arc<(Mutex<State>, Condvar)>,
+    board: Arc<Board>,
+    done: Arc<Mutex<Vec<Done>>>,
     next: u64,
     /// Started and not yet printed.
     unprinted: usize,
 }
 
 impl Requests {
-    /// Runs `work` on a thread of its own; its text is printed later.
+    /// Runs `work` on a thread of its own, until it stands still or has ended; its text is printed later.
     pub(super) fn start(&mut self, work: impl FnOnce() -> Text + Send + 'static) {
         let number = self.next;
         self.next += 1;
         self.unprinted += 1;
-        self.shared.0.lock().running += 1;
-        let shared = Arc::clone(&self.shared);
+        let request = self.board.begin();
+        let done = Arc::clone(&self.done);
         std::thread::spawn(move || {
-            let text = work();
-            let mut state = shared.0.lock();
-            state.running -= 1;
-            state.done.push((number, text));
-            shared.1.notify_all();
+            let text = request.run(work);
+            done.lock().push(Done {
+                number,
+                request: Arc::clone(&request),
+                text,
+            });
+            request.end();
         });
+        self.quiesce();
+    }
+
+    /// Waits until all requests have ended or stand still, but not for slow ones.
+    pub(super) fn quiesce(&self) {
+        self.board.settle(PATIENCE, |_| true);
     }
 
     /// True when there is something to wait for or to print.
@@ -53,25 +66,25 @@ impl Requests {
 
     /// The texts of what is done.
     pub(super) fn finished(&mut self) -> Vec<Text> {
-        let mut done = std::mem::take(&mut self.shared.0.lock().done);
+        let mut done = std::mem::take(&mut *self.done.lock());
         self.unprinted -= done.len();
-        done.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-        done.into_iter().map(|(_, text)| text).collect()
+        done.sort_by_key(|done| (done.request.stage(), std::cmp::Reverse(done.number)));
+        let printed = |done: Done| {
+            done.request.report();
+            done.text
+        };
+        done.into_iter().map(printed).collect()
     }
 
-    /// Waits for all but those that can't end while others stand at a breakpoint (`held` tells), and gives the
-    /// texts of those not printed yet.
-    pub(super) fn all(&mut self, held: impl Fn() -> bool) -> Vec<Text> {
-        let mut state = self.shared.0.lock();
-        let mut done = state.done.len();
-        while state.running > 0 {
-            let waited_in_vain = self.shared.1.wait_for(&mut state, GRACE).timed_out();
-            if waited_in_vain && state.done.len() == done && held() {
-                break;
-            }
-            done = state.done.len();
-        }
-        drop(state);
+    /// Waits for all but those that can't end while others stand still, and gives the texts of those not printed yet.
+    pub(super) fn settled(&mut self) -> Vec<Text> {
+        self.board.settle(PATIENCE, |standing| standing);
+        self.finished()
+    }
+
+    /// Waits for all, for ever if one stands still, and gives the texts of those not printed yet.
+    pub(super) fn all(&mut self) -> Vec<Text> {
+        self.board.drain();
         self.finished()
     }
 }

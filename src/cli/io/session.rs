@@ -147,25 +147,17 @@ impl Session {
 
     /// Waits for requests, except for those that a breakpoint holds up, and prints.
     pub(super) fn settle(&mut self) {
-        let breakpoints = self
-            .image
-            .as_ref()
-            .and_then(|image| image.node.breakpoints());
-        self.wait(|| {
-            breakpoints
-                .as_ref()
-                .is_some_and(|points| points.holds_any())
-        });
+        if self.requests.pending() {
+            for text in self.requests.settled() {
+                self.output.print(&text);
+            }
+        }
     }
 
     /// Waits for all requests, for ever if one stands at a breakpoint, and prints.
     pub(super) fn drain(&mut self) {
-        self.wait(|| false);
-    }
-
-    fn wait(&mut self, held: impl Fn() -> bool) {
         if self.requests.pending() {
-            for text in self.requests.all(held) {
+            for text in self.requests.all() {
                 self.output.print(&text);
             }
         }

@@ -9,10 +9,14 @@ use super::stats::Report;
 use super::words::{Options, number, pattern};
 use crate::base::limits::MAX_REQUEST_BYTES;
 use crate::base::{Error, GuestOffset, Result};
+use crate::node::debug_event::fails_at_once;
 use crate::node::{SharedNode, ZeroFlags};
 
 /// What fills the buffer when nothing was said.
 const FILL: u8 = 0xcd;
+
+/// Clusters of one compressed write that are on their way together.
+const SIDE_BY_SIDE: usize = 8;
 
 /// The options of the three commands.
 #[derive(Clone, Default)]
@@ -131,12 +135,24 @@ fn write_compressed(node: &SharedNode, offset: GuestOffset, data: &[u8]) -> Resu
         // Refused as a whole, before anything is stored.
         return node.write_compressed(offset, data);
     }
-    let mut place = offset;
-    for part in data.chunks(cluster) {
-        node.write_compressed(place, part)?;
+    let (mut place, mut failed, mut last) = (offset, None, usize::MAX);
+    for (index, part) in data.chunks(cluster).enumerate() {
+        if index >= last {
+            break;
+        }
+        if let Err(error) = node.write_compressed(place, part) {
+            // Those that the real tool has on their way together are written nevertheless.
+            let together = index / SIDE_BY_SIDE * SIDE_BY_SIDE + SIDE_BY_SIDE + 1;
+            last = last.min(if fails_at_once(&error) {
+                index
+            } else {
+                together
+            });
+            failed.get_or_insert(error);
+        }
         place = place.plus(part.len() as u64)?;
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn fill(data: &mut Vec<u8>, length: usize, given: &Given) -> Outcome {

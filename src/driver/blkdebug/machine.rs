@@ -1,10 +1,14 @@
 //! The state, the rules that are armed, and the requests that wait.
 
+use std::sync::Arc;
+
 use parking_lot::{Condvar, Mutex};
 
 use super::rules::{InjectError, IoTypes, Rule};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
+use crate::node::debug_event::NotBegun;
+use crate::node::progress::{self, Request};
 use crate::node::{Breakpoints, DebugEvent, Notices};
 
 /// Bytes of the sectors that rules name.
@@ -27,6 +31,7 @@ struct Breakpoint {
 struct Stopped {
     number: u64,
     tag: String,
+    request: Option<Arc<Request>>,
 }
 
 struct State {
@@ -92,14 +97,23 @@ impl Machine {
             state.armed = armed;
         }
         state.state = next;
-        if let Some(at) = state.breakpoints.iter().position(|b| b.event == event) {
+        // The newest first, as in the real tool.
+        if let Some(at) = state.breakpoints.iter().rposition(|b| b.event == event) {
             let Breakpoint { tag, .. } = state.breakpoints.remove(at);
             state
                 .notices
                 .say(&format!("blkdebug: Suspended request '{tag}'"));
             state.stops += 1;
             let number = state.stops;
-            state.stopped.push(Stopped { number, tag });
+            let request = progress::current();
+            if let Some(request) = &request {
+                request.stand();
+            }
+            state.stopped.push(Stopped {
+                number,
+                tag,
+                request,
+            });
             self.changed.notify_all();
             while state.stopped.iter().any(|stopped| stopped.number == number) {
                 self.changed.wait(&mut state);
@@ -129,7 +143,12 @@ impl Machine {
             state.armed.remove(at);
             state.rules.retain(|known| known.number != number);
         }
-        Err(Error::bare(rule.errno))
+        let error = Error::bare(rule.errno);
+        Err(if rule.immediately {
+            error.with_source(NotBegun)
+        } else {
+            error
+        })
     }
 
     /// Lets requests go that stopped under `tag`: all, or the first. True when there was one.
@@ -139,7 +158,9 @@ impl Machine {
             state
                 .notices
                 .say(&format!("blkdebug: Resuming request '{tag}'"));
-            state.stopped.remove(at);
+            if let Some(request) = state.stopped.remove(at).request {
+                request.go_on();
+            }
             found = true;
             if !all {
                 break;
@@ -186,10 +207,6 @@ impl Breakpoints for Machine {
         while !state.stopped.iter().any(|stopped| stopped.tag == tag) {
             self.changed.wait(&mut state);
         }
-    }
-
-    fn holds_any(&self) -> bool {
-        !self.state.lock().stopped.is_empty()
     }
 
     fn report_to(&self, notices: Notices) {

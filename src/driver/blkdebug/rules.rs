@@ -56,6 +56,8 @@ pub struct InjectError {
     pub sector: Option<u64>,
     /// Gone after the first failure.
     pub once: bool,
+    /// The request fails before it is on its way.
+    pub immediately: bool,
 }
 
 /// At its event, the state changes.

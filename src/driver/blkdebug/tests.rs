@@ -24,6 +24,7 @@ fn inject(event: DebugEvent) -> InjectError {
         errno: errno::EIO,
         sector: None,
         once: false,
+        immediately: false,
     }
 }
 
@@ -69,6 +70,7 @@ fn rules_with_once_go_one_after_the_other() {
     let first = InjectError {
         errno: errno::ENOSPC,
         once: true,
+        immediately: false,
         ..inject(DebugEvent::Pwritev)
     };
     let second = InjectError {
@@ -126,6 +128,7 @@ fn an_unaligned_write_reads_around_itself() {
     };
     let error = InjectError {
         once: true,
+        immediately: false,
         ..inject(DebugEvent::PwritevRmwHead)
     };
     let node = over_memory(vec![Rule::Inject(error)], limits);

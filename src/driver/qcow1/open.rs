@@ -49,8 +49,10 @@ impl Qcow1 {
         let geometry = header.geometry()?;
         check_l1_reachable(&header, &geometry)?;
         let backing_name = read_backing_name(&file, &header)?;
+        let tables = Tables::new(file.clone(), geometry, header.l1_table_offset);
+        tables.preload()?;
         Ok(Arc::new(Self {
-            tables: Tables::new(file.clone(), geometry, header.l1_table_offset),
+            tables,
             file,
             geometry,
             encryption,

@@ -12,6 +12,8 @@ use crate::node::{DebugEvent, HostFile};
 
 /// Entries of the L1 table that are loaded together (4 KiB).
 const L1_PIECE_ENTRIES: u64 = 512;
+/// Up to so many entries, all that is kept, the L1 table is read when the image is opened.
+const PRELOADED_ENTRIES: u64 = L1_PIECE_ENTRIES * L1_PIECES_MAX as u64;
 /// Pieces of the L1 table kept (8 MiB).
 const L1_PIECES_MAX: usize = 2048;
 /// Bytes of L2 tables kept, in tables of any size.
@@ -62,6 +64,19 @@ impl Tables {
     /// Forgets everything: the file was changed underneath.
     pub(super) fn clear(&self) {
         *self.cache.write() = Cache::default();
+    }
+
+    /// Reads an L1 table of usual length, as the real tool does when it opens an image.
+    pub(super) fn preload(&self) -> Result<()> {
+        let entries = self.geometry.l1_entries();
+        if entries > PRELOADED_ENTRIES {
+            return Ok(());
+        }
+        let covered = self.geometry.l1_entry_covers();
+        for first in (0..entries).step_by(usize::try_from(L1_PIECE_ENTRIES).unwrap_or(1)) {
+            self.l2_offset(GuestOffset::new(first.saturating_mul(covered)))?;
+        }
+        Ok(())
     }
 
     /// The L1 entry responsible for `guest`, `None` when there is no table.

@@ -24,6 +24,12 @@ impl Metadata {
                 first = first.step(found + used);
                 found = 0;
             }
+            if found == count
+                && let Some(behind) = self.in_flight.behind_use(&self.geometry, first, count)
+            {
+                first = behind;
+                found = 0;
+            }
             let end = self.geometry.host_offset(first.step(found)).bytes();
             if end.saturating_sub(1) > offset_max {
                 return Err(Error::bare(errno::EFBIG));
@@ -86,7 +92,13 @@ impl Metadata {
         let first = self.geometry.host_cluster(offset);
         loop {
             let mut free = 0;
-            while free < count && self.refcount(first.step(free))? == 0 {
+            while free < count
+                && self.refcount(first.step(free))? == 0
+                && self
+                    .in_flight
+                    .behind_use(&self.geometry, first.step(free), 1)
+                    .is_none()
+            {
                 free += 1;
             }
             if free == 0 {

@@ -31,7 +31,7 @@ impl Qcow2 {
     /// Changes what the request names, in the real tool's order: what fails late leaves the earlier changes.
     pub(super) fn amend_image(&self, request: &AmendRequest<'_>) -> Result<()> {
         self.check_writable()?;
-        let mut own = self.ranges.own_all();
+        let mut own = self.own_all();
         let plan = self.plan_amendment(request)?;
         let mut phases = self.phases(request, &plan);
         if plan.version > self.version() {
@@ -69,7 +69,7 @@ impl Qcow2 {
             drop(own);
             let hidden = hidden_end - old_size;
             self.write_zeroes_disk(GuestOffset::new(old_size), hidden, ZeroFlags::empty())?;
-            own = self.ranges.own_all();
+            own = self.own_all();
         }
         if plan.version < self.version() {
             self.downgrade(&mut phases)?;

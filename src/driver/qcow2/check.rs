@@ -53,7 +53,7 @@ impl Qcow2 {
         if repair != Repair::Nothing {
             self.check_writable()?;
         }
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         let mut metadata = self.metadata()?;
         if self.writable {
             // What is in memory must be in the file, late refcounts too: the check reads it there.

@@ -11,7 +11,7 @@ use crate::node::{BackingReference, DebugEvent};
 impl Qcow2 {
     /// Flushes and closes the image and its children.
     pub(super) fn close_image(&self) -> Result<()> {
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         let saved = self.save_metadata();
         let closed = self.file.close();
         let data_closed = match &self.metadata_even_if_dead().data_file {

@@ -101,8 +101,7 @@ impl Qcow2 {
         if let Some(turn) = &mut turn {
             turn.wait()?;
         }
-        let unit = self.geometry.cluster_size();
-        let _own = self.ranges.own(offset, unit, unit);
+        let _request = self.request();
         let host = self
             .metadata()?
             .allocate_compressed(offset, compressed.len())?;
@@ -175,6 +174,11 @@ impl Metadata {
                 let table = self.writable_l2(offset)?;
                 self.file.debug_event(DebugEvent::L2UpdateCompressed);
                 let index = self.geometry.l2_index(offset);
+                // Another request may have stored the cluster meanwhile.
+                let now = self.l2_entry(table, index)?;
+                if now.raw() & OFFSET_MASK != 0 {
+                    return Err(Error::eio());
+                }
                 self.change_l2(table, index, 1, |_, _| entry)
             });
         if committed.is_err() {

@@ -45,8 +45,7 @@ impl Qcow2 {
         if range.clusters == 0 {
             return Ok(());
         }
-        let unit = self.geometry.cluster_size();
-        let _own = self.ranges.own(range.first, range.clusters * unit, unit);
+        let _request = self.request();
         let backed = self.backing_node().is_some();
         self.metadata()?
             .discard_range(range, backed, FreeReason::Request)

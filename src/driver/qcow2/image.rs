@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::bitmaps::{Bitmaps, Recording};
 use super::compressed::DecompressedCluster;
+use super::in_flight::InFlight;
 use super::metadata::Metadata;
 use super::range_lock::RangeLock;
 use crate::base::error::errno;
@@ -87,7 +88,13 @@ pub struct Qcow2 {
     /// Guest discards do something (`discard=unmap`).
     pub(super) honours_discard: bool,
     pub(super) backing: RwLock<Option<SharedNode>>,
-    pub(super) ranges: RangeLock,
+    /// Shared by requests, alone for operations on the whole image.
+    requests: RwLock<()>,
+    pub(super) in_flight: Arc<InFlight>,
+    /// Guest sectors of encrypted images that a write completes from what is stored: other writes wait.
+    pub(super) completed: RangeLock,
+    /// Guest sectors of encrypted images that are being written: half a sector can't be deciphered.
+    pub(super) ciphered: RangeLock,
     pub(super) disk_size: AtomicU64,
     /// The compressed cluster that was inflated last.
     pub(super) decompressed: Mutex<Option<DecompressedCluster>>,
@@ -128,7 +135,10 @@ impl Qcow2 {
             writable: metadata.writable,
             honours_discard: options.discard_unmap,
             backing: RwLock::new(None),
-            ranges: RangeLock::default(),
+            requests: RwLock::new(()),
+            in_flight: Arc::clone(&metadata.in_flight),
+            completed: RangeLock::default(),
+            ciphered: RangeLock::default(),
             disk_size: AtomicU64::new(metadata.size),
             decompressed: Mutex::new(None),
             preallocated: OnceLock::new(),
@@ -137,6 +147,17 @@ impl Qcow2 {
             written_before: AtomicBool::new(false),
             metadata: Mutex::new(metadata),
         }
+    }
+
+    /// Begins a request; whole-image operations wait for its end.
+    pub(super) fn request(&self) -> RwLockReadGuard<'_, ()> {
+        // A request may be made of others.
+        self.requests.read_recursive()
+    }
+
+    /// Waits until there are no requests, and keeps it so.
+    pub(super) fn own_all(&self) -> RwLockWriteGuard<'_, ()> {
+        self.requests.write()
     }
 
     /// The metadata, unless the image died of a corruption.

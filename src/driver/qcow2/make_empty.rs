@@ -14,7 +14,7 @@ impl Qcow2 {
     /// Makes every read go to the backing node.
     pub(super) fn empty_image(&self) -> Result<()> {
         self.check_writable()?;
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         self.metadata()?.make_empty()
     }
 }

@@ -1,7 +1,9 @@
 //! Everything about an image that its tables and header say, behind one lock.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
+use super::in_flight::InFlight;
 use super::overlap::OverlapChecks;
 use super::tables::{TableCache, TableKind};
 use crate::base::error::errno;
@@ -111,6 +113,8 @@ pub struct Metadata {
     pub(super) snapshots: Vec<Snapshot>,
     /// The snapshot table's bytes.
     pub(super) snapshot_table_bytes: u64,
+    /// Requests whose I/O happens without this being locked.
+    pub(super) in_flight: Arc<InFlight>,
     /// Counts how often clusters were freed: what was read from one before may be gone.
     pub(super) freed_generation: u64,
     /// A corruption was reported: later ones are silent.
@@ -210,6 +214,10 @@ impl Metadata {
     pub(super) fn after_flush(&mut self) {
         self.freed.clear();
         for (offset, length) in std::mem::take(&mut self.discards) {
+            if self.in_flight.uses(offset, length) {
+                self.discards.push((offset, length));
+                continue;
+            }
             // A discard is a hint; the clusters are free whether or not the file gives them back.
             let _ = self.file.discard(offset, length);
         }

@@ -11,7 +11,7 @@ use crate::base::{Error, HostOffset, Result};
 use crate::crypto::legacy_aes;
 use crate::driver::encryption::Encryption;
 use crate::driver::luks::volume::{UnlockOptions, inspect_volume, open_volume};
-use crate::format::qcow2::extension::{CryptoHeader, Extensions};
+use crate::format::qcow2::extension::{CryptoHeader, Extensions, bytes_needed};
 use crate::format::qcow2::header::{
     AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance,
 };
@@ -151,13 +151,23 @@ impl Qcow2 {
     }
 }
 
-/// The first cluster; its length is in it.
+/// The first cluster, as far as it is used: sector by sector, since one that nobody needs may be unreadable.
 fn read_first_cluster(file: &HostFile) -> Result<Vec<u8>> {
-    let start = file
-        .read_vec(HostOffset::ZERO, 512)
+    const SECTOR: usize = 512;
+    let mut bytes = file
+        .read_vec(HostOffset::ZERO, SECTOR)
         .map_err(|error| error.prefixed("Could not read qcow2 header: "))?;
-    let cluster_size = Header::cluster_size_of(&start)?;
-    file.read_vec(HostOffset::ZERO, cluster_size)
+    let cluster_size = Header::cluster_size_of(&bytes)?;
+    let Ok(header) = Header::parse(&bytes) else {
+        return file.read_vec(HostOffset::ZERO, cluster_size);
+    };
+    while let Some(needed) = bytes_needed(&bytes, &header, cluster_size) {
+        let start = bytes.len();
+        let more = needed.next_multiple_of(SECTOR).min(cluster_size) - start;
+        bytes.extend(file.read_vec(HostOffset::new(start as u64), more)?);
+    }
+    bytes.resize(cluster_size, 0);
+    Ok(bytes)
 }
 
 /// A table of big-endian 64-bit entries; its length has been checked against a cap.
@@ -413,6 +423,7 @@ impl Loaded {
             inactive_l1: Vec::new(),
             snapshots: Vec::new(),
             snapshot_table_bytes: 0,
+            in_flight: Arc::default(),
             freed_generation: 0,
             corruption_reported: false,
             dead: false,

@@ -429,6 +429,13 @@ impl Metadata {
         }
         let mut replaced = Vec::new();
         let changed = self.change_l2(table, index, count, |step, old| {
+            let place = change
+                .host
+                .saturating_plus(step as u64 * geometry.cluster_size());
+            if !change.allocated && old.host() != Some(place) {
+                // Discarded meanwhile: the place is somebody else's.
+                return old;
+            }
             let stored = !matches!(
                 old.cluster(&geometry),
                 Cluster::Unallocated | Cluster::ZeroPlain

@@ -1,4 +1,4 @@
-//! Guest ranges in use: readers share them, a writer has its own from preparation to commit.
+//! Guest ranges in use: shared, or somebody's own.
 
 use parking_lot::{Condvar, Mutex};
 
@@ -43,31 +43,22 @@ impl RangeLock {
         }
     }
 
-    /// Waits until nobody writes the range.
-    pub(super) fn share(&self, offset: GuestOffset, length: u64) -> RangeGuard<'_> {
-        self.acquire(Held {
-            start: offset.bytes(),
-            end: offset.bytes().saturating_add(length),
-            exclusive: false,
-        })
+    /// Waits until nobody owns a part of the range, widened to `unit` bytes (a power of two).
+    pub(super) fn share(&self, offset: GuestOffset, length: u64, unit: u64) -> RangeGuard<'_> {
+        self.take(offset, length, unit, false)
     }
 
-    /// Waits until nobody uses the range, widened to `unit` bytes (a power of two).
+    /// Waits until nobody uses the range, widened in the same way.
     pub(super) fn own(&self, offset: GuestOffset, length: u64, unit: u64) -> RangeGuard<'_> {
+        self.take(offset, length, unit, true)
+    }
+
+    fn take(&self, offset: GuestOffset, length: u64, unit: u64, exclusive: bool) -> RangeGuard<'_> {
         let end = offset.saturating_plus(length).saturating_plus(unit - 1);
         self.acquire(Held {
             start: offset.align_down(unit).bytes(),
             end: end.align_down(unit).bytes(),
-            exclusive: true,
-        })
-    }
-
-    /// Waits until nobody uses anything: for operations on the whole image.
-    pub(super) fn own_all(&self) -> RangeGuard<'_> {
-        self.acquire(Held {
-            start: 0,
-            end: u64::MAX,
-            exclusive: true,
+            exclusive,
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Reading guest data: look up under the lock, read and decipher without it.
 
 use super::image::Qcow2;
+use super::in_flight::PlaceGuard;
 use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{GuestOffset, HostOffset, Result};
-use crate::format::qcow2::lookup::Mapping;
+use crate::format::qcow2::lookup::{Mapping, Run};
 use crate::node::DebugEvent;
 
 impl Qcow2 {
@@ -14,14 +15,14 @@ impl Qcow2 {
         if length == 0 {
             return Ok(());
         }
-        let _shared = self.ranges.share(offset, length);
+        let _request = self.request();
         self.read_held(offset, buffer)
     }
 
     /// Fills `buffer` while the caller holds the range; VM state lies behind the disk's end.
     pub(super) fn read_held(&self, mut offset: GuestOffset, mut buffer: &mut [u8]) -> Result<()> {
         while !buffer.is_empty() {
-            let run = self.metadata()?.lookup(offset, buffer.len() as u64)?;
+            let (run, _place) = self.lookup_to_read(offset, buffer.len() as u64)?;
             let length = usize::try_from(run.length)
                 .unwrap_or(usize::MAX)
                 .min(buffer.len());
@@ -31,6 +32,22 @@ impl Qcow2 {
             buffer = rest;
         }
         Ok(())
+    }
+
+    /// What lies at a guest offset; its place stays what it is until it was read.
+    fn lookup_to_read(&self, offset: GuestOffset, length: u64) -> Result<(Run, PlaceGuard<'_>)> {
+        let mut metadata = self.metadata()?;
+        let run = metadata.lookup(offset, length)?;
+        let place = match run.mapping {
+            Mapping::Data(host) if !self.geometry.external_data() => {
+                self.in_flight.hold(host, run.length)
+            }
+            Mapping::Compressed(descriptor) => {
+                self.in_flight.hold(descriptor.host, descriptor.length)
+            }
+            _ => PlaceGuard::none(),
+        };
+        Ok((run, place))
     }
 
     fn read_run(&self, mapping: Mapping, offset: GuestOffset, piece: &mut [u8]) -> Result<()> {
@@ -51,6 +68,9 @@ impl Qcow2 {
             return self.data.read_at(host, piece);
         };
         let before = guest.within(SECTOR_SIZE as u64);
+        let _sectors = self
+            .ciphered
+            .share(guest, piece.len() as u64, SECTOR_SIZE as u64);
         if before == 0 && piece.len().is_multiple_of(SECTOR_SIZE) {
             self.data.read_at(host, piece)?;
             encryption.decrypt(guest, host, piece);

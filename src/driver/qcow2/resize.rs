@@ -19,7 +19,7 @@ impl Qcow2 {
         let old = self.size();
         let hidden_end = self.end_to_hide(old, length, preallocation)?;
         {
-            let _own = self.ranges.own_all();
+            let _alone = (preallocation != Preallocation::Off).then(|| self.own_all());
             let mut bitmaps = self.bitmaps.lock();
             let growth = Growth {
                 old,

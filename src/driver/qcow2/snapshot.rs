@@ -15,7 +15,9 @@ use crate::node::{SnapshotInfo, SnapshotRequest};
 /// QEMU: bytes of a snapshot's name.
 const NAME_MAX: usize = 255;
 /// Bytes of the table that are read at first.
-const FIRST_READ: usize = 1 << 16;
+const FIRST_READ: usize = 512;
+/// Up to here no more is read than needed: what lies behind may be unreadable.
+const EXACT_READ: usize = 1 << 16;
 
 impl Qcow2 {
     /// The snapshots, in the order of the table.
@@ -41,7 +43,7 @@ impl Qcow2 {
         if self.geometry.external_data() {
             return Err(Error::bare(errno::ENOTSUP));
         }
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         self.metadata()?.create_snapshot(request)
     }
 
@@ -51,7 +53,7 @@ impl Qcow2 {
         if self.geometry.external_data() {
             return Err(Error::bare(errno::ENOTSUP));
         }
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata()?;
         let wanted = id_or_name.as_bytes();
@@ -74,7 +76,7 @@ impl Qcow2 {
     /// Deletes the first snapshot with that id and name, each when given.
     pub(super) fn delete_snapshot(&self, id: Option<&str>, name: Option<&str>) -> Result<()> {
         self.check_writable()?;
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         let mut metadata = self.metadata()?;
         let index = find(&metadata.snapshots, id, name)
             .ok_or_else(|| Error::caller("snapshot not found").with_errno(errno::ENOENT))?;
@@ -86,7 +88,7 @@ impl Qcow2 {
         if self.writable {
             return Err(Error::bare(errno::EACCES));
         }
-        let _own = self.ranges.own_all();
+        let _own = self.own_all();
         let mut metadata = self.metadata()?;
         let index = find(&metadata.snapshots, id, name)
             .ok_or_else(|| Error::caller("Can't find snapshot").with_errno(errno::ENOENT))?;
@@ -139,7 +141,13 @@ impl Metadata {
             match SnapshotTable::parse(&bytes, count, trim) {
                 Ok(table) => return Ok(table),
                 // The parser refuses a table that is longer than the cap before it asks for it.
-                Err(SnapshotTableError::Need(needed)) => length = needed.max(length * 2),
+                Err(SnapshotTableError::Need(needed)) => {
+                    length = if length < EXACT_READ {
+                        needed.next_multiple_of(FIRST_READ)
+                    } else {
+                        needed.max(length * 2)
+                    };
+                }
                 Err(error) => return Err(error.into()),
             }
         }

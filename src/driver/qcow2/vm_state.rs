@@ -15,7 +15,7 @@ impl Qcow2 {
         let offset = self.vm_state_offset(position)?;
         offset.plus(buffer.len() as u64)?;
         self.file.debug_event(DebugEvent::VmstateLoad);
-        let _shared = self.ranges.share(offset, buffer.len() as u64);
+        let _request = self.request();
         self.read_held(offset, buffer)
     }
 

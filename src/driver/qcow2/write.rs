@@ -1,7 +1,5 @@
 //! Writing guest data.
 
-use std::collections::VecDeque;
-
 use super::image::Qcow2;
 use super::plan::{MappingChange, Surroundings, WritePlan};
 use crate::base::error::errno;
@@ -16,7 +14,7 @@ pub(super) enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Shared(bytes) => bytes,
             Self::Scratch(bytes) => bytes,
@@ -24,7 +22,7 @@ impl Payload<'_> {
     }
 
     /// The part that a plan covers.
-    fn piece(&mut self, start: usize, length: usize) -> Payload<'_> {
+    pub(super) fn piece(&mut self, start: usize, length: usize) -> Payload<'_> {
         match self {
             Self::Shared(bytes) => Payload::Shared(&bytes[start..start + length]),
             Self::Scratch(bytes) => Payload::Scratch(&mut bytes[start..start + length]),
@@ -34,30 +32,6 @@ impl Payload<'_> {
 
 /// Up to this many bytes, a partial write and its surroundings go out as one piece.
 const MERGED_BYTES: u64 = 256 << 10;
-
-/// Runs of one request that are planned before the first of them is committed.
-const PLANNED_AHEAD: usize = 8;
-
-/// Plans one run after the other.
-struct Planner<'a> {
-    image: &'a Qcow2,
-    next: GuestOffset,
-    left: u64,
-    previous: Option<HostOffset>,
-}
-
-impl Planner<'_> {
-    fn plan(&mut self) -> Result<WritePlan> {
-        let plan = self
-            .image
-            .metadata()?
-            .prepare_write(self.next, self.left, self.previous)?;
-        self.previous = plan.neighbour(self.image.geometry.cluster_size());
-        self.next = self.next.plus(plan.length)?;
-        self.left -= plan.length;
-        Ok(plan)
-    }
-}
 
 impl Qcow2 {
     /// Writes to the disk.
@@ -96,16 +70,20 @@ impl Qcow2 {
         if let Some(turn) = &mut turn {
             turn.wait()?;
         }
-        let cluster_size = self.geometry.cluster_size();
-        let _own = self.ranges.own(offset, length as u64, cluster_size);
+        let _request = self.request();
         let Some(_) = &self.encryption else {
             return self.write_planned(offset, payload, turn);
         };
-        let skip = usize::try_from(offset.within(SECTOR_SIZE as u64)).unwrap_or(0);
+        let sector = SECTOR_SIZE as u64;
+        let skip = usize::try_from(offset.within(sector)).unwrap_or(0);
+        let whole = skip == 0 && length.is_multiple_of(SECTOR_SIZE);
+        let _completed = if whole {
+            self.completed.share(offset, length as u64, sector)
+        } else {
+            self.completed.own(offset, length as u64, sector)
+        };
         match payload {
-            Payload::Scratch(_) if skip == 0 && length.is_multiple_of(SECTOR_SIZE) => {
-                self.write_planned(offset, payload, turn)
-            }
+            Payload::Scratch(_) if whole => self.write_planned(offset, payload, turn),
             payload => {
                 // A copy that may be ciphered in place, completed to whole sectors.
                 let start = offset.align_down(SECTOR_SIZE as u64);
@@ -125,84 +103,9 @@ impl Qcow2 {
         }
     }
 
-    /// Plans runs, writes and commits them. Planning is ahead of committing, as in the real tool: what a run
-    /// replaces is not free yet when the next one is planned. With a turn, everything is planned inside it.
-    fn write_planned(
-        &self,
-        offset: GuestOffset,
-        mut payload: Payload<'_>,
-        mut turn: Option<&mut dyn Turn>,
-    ) -> Result<()> {
-        let total = payload.bytes().len();
-        let ahead = if turn.is_some() {
-            usize::MAX
-        } else {
-            PLANNED_AHEAD
-        };
-        let mut planner = Planner {
-            image: self,
-            next: offset,
-            left: total as u64,
-            previous: None,
-        };
-        let mut done = 0;
-        // The common case without a queue: one run.
-        let first = planner.plan()?;
-        let mut queue = VecDeque::new();
-        let mut current = Some(first);
-        while let Some(plan) = current {
-            while planner.left > 0 && queue.len() + 1 < ahead {
-                match planner.plan() {
-                    Ok(next) => queue.push_back(next),
-                    Err(error) => {
-                        self.abandon_all([&plan].into_iter().chain(&queue));
-                        return Err(error);
-                    }
-                }
-            }
-            if let Some(turn) = turn.take() {
-                turn.pass();
-            }
-            let length = usize::try_from(plan.length).unwrap_or(usize::MAX);
-            if let Err(error) = self.carry_out(&plan, payload.piece(done, length)) {
-                self.abandon_all(&queue);
-                return Err(error);
-            }
-            done += length;
-            current = queue.pop_front();
-        }
-        Ok(())
-    }
-
-    fn abandon_all<'a>(&self, plans: impl IntoIterator<Item = &'a WritePlan>) {
-        let mut metadata = self.metadata_even_if_dead();
-        for change in plans.into_iter().filter_map(|plan| plan.change.as_ref()) {
-            metadata.abandon_write(change);
-        }
-    }
-
-    /// Writes one run's data and commits its mapping.
-    fn carry_out(&self, plan: &WritePlan, piece: Payload<'_>) -> Result<()> {
-        let Some(change) = &plan.change else {
-            self.file.debug_event(DebugEvent::WriteAio);
-            return self.store(plan.guest, plan.host, piece);
-        };
-        match self.store_with_surroundings(plan, change, piece) {
-            Ok(copied) => {
-                #[cfg(feature = "mutants")]
-                self.spoil_head(plan, change)?;
-                self.metadata()?.commit_write(change, copied)
-            }
-            Err(error) => {
-                self.abandon_all([plan]);
-                Err(error)
-            }
-        }
-    }
-
     /// The mutant that leaves what it copies in front of a write in clear.
     #[cfg(feature = "mutants")]
-    fn spoil_head(&self, plan: &WritePlan, change: &MappingChange) -> Result<()> {
+    pub(super) fn spoil_head(&self, plan: &WritePlan, change: &MappingChange) -> Result<()> {
         let Some(encryption) = &self.encryption else {
             return Ok(());
         };
@@ -228,11 +131,17 @@ impl Qcow2 {
             (Payload::Scratch(bytes), None) => self.data.write_at_in_place(host, bytes),
             (Payload::Scratch(bytes), Some(encryption)) => {
                 encryption.encrypt(guest, host, bytes);
+                let _sectors = self
+                    .ciphered
+                    .own(guest, bytes.len() as u64, SECTOR_SIZE as u64);
                 self.data.write_at_in_place(host, bytes)
             }
             (Payload::Shared(bytes), Some(encryption)) => {
                 let mut bytes = bytes.to_vec();
                 encryption.encrypt(guest, host, &mut bytes);
+                let _sectors = self
+                    .ciphered
+                    .own(guest, bytes.len() as u64, SECTOR_SIZE as u64);
                 self.data.write_at_in_place(host, &mut bytes)
             }
         }
@@ -240,7 +149,7 @@ impl Qcow2 {
 
     /// Writes a run whose mapping changes, with what it covers around it. True when bytes that were
     /// stored elsewhere were copied.
-    fn store_with_surroundings(
+    pub(super) fn store_with_surroundings(
         &self,
         plan: &WritePlan,
         change: &MappingChange,

@@ -22,6 +22,7 @@ impl Qcow2 {
     ) -> Result<()> {
         self.check_range(offset, length)?;
         self.check_writable()?;
+        let _request = self.request();
         if self.version() < 3 && flags.contains(ZeroFlags::NO_FALLBACK) {
             // Version 2 has no zero clusters; that some could be discarded instead does not count.
             return Err(Error::bare(errno::ENOTSUP));
@@ -135,9 +136,6 @@ impl Qcow2 {
             return Ok(());
         }
         let geometry = self.geometry;
-        let _own = self
-            .ranges
-            .own(first, end.distance_from(first), geometry.cluster_size());
         self.zero_raw_data(first, end.distance_from(first), flags)?;
         let start = geometry.subcluster_index(first);
         let count = end
@@ -231,7 +229,6 @@ impl Qcow2 {
             return Ok(());
         }
         let bytes = range.clusters * cluster_size;
-        let _own = self.ranges.own(range.first, bytes, cluster_size);
         self.zero_raw_data(range.first, bytes, flags)?;
         let mut metadata = self.metadata()?;
         if self.version() < 3 {

@@ -181,6 +181,44 @@ impl Extensions {
     }
 }
 
+/// How many of the first cluster's bytes must be known, when more than `known`: the extensions with their end, and the
+/// backing file's name.
+pub fn bytes_needed(known: &[u8], header: &Header, cluster_size: usize) -> Option<usize> {
+    let place = |offset: u64| usize::try_from(offset).unwrap_or(cluster_size);
+    let name = match header.backing_offset {
+        0 => 0,
+        offset => place(offset.saturating_add(u64::from(header.backing_length))),
+    };
+    let end = match header.backing_offset {
+        0 => cluster_size,
+        offset => place(offset).min(cluster_size),
+    };
+    let mut needed = name;
+    let mut at = header.extensions_start();
+    while at < end {
+        needed = needed.max(at.saturating_add(8));
+        let Some(mut reader) = known.get(at..).map(Reader::new) else {
+            break;
+        };
+        let (Ok(kind), Ok(length)) = (reader.u32(), reader.u32()) else {
+            break;
+        };
+        if kind == END {
+            break;
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let behind = at.saturating_add(8).saturating_add(length);
+        if behind > end {
+            // Too large, which the parser says.
+            break;
+        }
+        needed = needed.max(behind);
+        at = behind.next_multiple_of(8);
+    }
+    let needed = needed.min(cluster_size);
+    (needed > known.len()).then_some(needed)
+}
+
 /// Names end at their first NUL.
 fn until_nul(data: &[u8]) -> Vec<u8> {
     data.split(|&byte| byte == 0)

@@ -150,18 +150,21 @@ fn section_of(group: &str, entry: &OptionTree) -> Section {
     }
 }
 
+const INJECT_ERROR: [&str; 7] = [
+    "event",
+    "state",
+    "iotype",
+    "errno",
+    "sector",
+    "once",
+    "immediately",
+];
+const SET_STATE: [&str; 3] = ["event", "state", "new_state"];
+
 fn rule_of(section: &Section, from_file: bool) -> Result<Rule> {
     let known: &[&str] = match section.group.as_str() {
-        "inject-error" => &[
-            "event",
-            "state",
-            "iotype",
-            "errno",
-            "sector",
-            "once",
-            "immediately",
-        ],
-        _ => &["event", "state", "new_state"],
+        "inject-error" => &INJECT_ERROR,
+        _ => &SET_STATE,
     };
     let mut tree = OptionTree::default();
     for (name, value) in &section.entries {
@@ -191,7 +194,7 @@ fn rule_of(section: &Section, from_file: bool) -> Result<Rule> {
             .map_or(Ok(false), |text| parse_switch(name, &text))
     };
     let once = switch(&mut tree, "once")?;
-    switch(&mut tree, "immediately")?;
+    let immediately = switch(&mut tree, "immediately")?;
     let Some(event) = tree.take_text("event") else {
         return Err(Error::caller("Missing event name for rule"));
     };
@@ -218,6 +221,7 @@ fn rule_of(section: &Section, from_file: bool) -> Result<Rule> {
             Some(sector) => Some(u64::try_from(sector).unwrap_or(u64::MAX)),
         },
         once,
+        immediately,
     }))
 }
 

@@ -7,8 +7,8 @@ fn readers_share_and_writers_wait() {
     let lock = RangeLock::default();
     let written = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let first = lock.share(GuestOffset::new(0), 100);
-        let second = lock.share(GuestOffset::new(50), 100);
+        let first = lock.share(GuestOffset::new(0), 100, 1);
+        let second = lock.share(GuestOffset::new(50), 100, 1);
         scope.spawn(|| {
             let _own = lock.own(GuestOffset::new(10), 1, 512);
             written.store(true, Ordering::SeqCst);
@@ -28,5 +28,5 @@ fn disjoint_writers_do_not_meet() {
     let lock = RangeLock::default();
     let _first = lock.own(GuestOffset::new(0), 512, 512);
     let _second = lock.own(GuestOffset::new(512), 1, 512);
-    let _reader = lock.share(GuestOffset::new(1024), 1);
+    let _reader = lock.share(GuestOffset::new(1024), 1, 1);
 }

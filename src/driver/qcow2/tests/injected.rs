@@ -85,6 +85,7 @@ fn an_error_at_any_event_leaves_leaks_at_worst() {
                 errno: number,
                 sector: None,
                 once,
+                immediately: false,
             };
             let options = BlkdebugOptions {
                 filename: String::new(),
