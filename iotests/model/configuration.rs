@@ -31,6 +31,10 @@ pub enum DataFile {
 
 /// The image of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of an image, each its own"
+)]
 pub struct Configuration {
     pub format: Format,
     pub size: u64,

@@ -184,7 +184,8 @@ impl Flat {
         let by_entries = match self.configuration.format {
             Format::Qcow1 => false,
             Format::V2 => self.lies_on.is_none(),
-            Format::V3 => true,
+            // With subclusters a short last cluster keeps its place, and beside a compressed one all is written.
+            Format::V3 => !self.configuration.extended,
         };
         if let (Some(whole), Some(kept), true) = (whole, kept, by_entries) {
             let first = index(whole.offset / self.cluster());

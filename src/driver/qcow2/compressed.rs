@@ -195,7 +195,7 @@ impl Metadata {
             .host_cluster(host.saturating_plus(length.saturating_sub(1)));
         let count = last.index().saturating_sub(first.index()) + 1;
         // The caller reports what went wrong; a failure here leaks at worst.
-        let _ = self.free_clusters(first, count, FreeReason::Never);
+        self.free_clusters(first, count, FreeReason::Never);
         self.compressed_end = None;
     }
 }

@@ -121,7 +121,8 @@ impl Metadata {
             }
             new
         })?;
-        self.free_entries(&freed, reason)
+        self.free_entries(&freed, reason);
+        Ok(())
     }
 }
 

@@ -70,7 +70,7 @@ impl Metadata {
         let outcome = self.move_l1(place, count);
         if outcome.is_err() && self.header.l1_offset != place {
             let first = self.geometry.host_cluster(place);
-            let _ = self.free_clusters(first, clusters, FreeReason::Never);
+            self.free_clusters(first, clusters, FreeReason::Never);
         }
         outcome
     }
@@ -96,6 +96,7 @@ impl Metadata {
         self.l1 = entries;
         let old_clusters = (old_entries * 8).div_ceil(self.geometry.cluster_size());
         let first = self.geometry.host_cluster(old_place);
-        self.free_clusters(first, old_clusters, FreeReason::Other)
+        self.free_clusters(first, old_clusters, FreeReason::Other);
+        Ok(())
     }
 }

@@ -33,13 +33,13 @@ impl Metadata {
             let attached = self.l1.get(index).and_then(|entry| entry.l2_table()) == Some(fresh);
             if !attached {
                 let first = self.geometry.host_cluster(fresh);
-                let _ = self.free_clusters(first, 1, FreeReason::Never);
+                self.free_clusters(first, 1, FreeReason::Never);
             }
             return Err(error);
         }
         if let Some(old) = table {
             let first = self.geometry.host_cluster(old);
-            self.free_clusters(first, 1, FreeReason::Other)?;
+            self.free_clusters(first, 1, FreeReason::Other);
         }
         self.load(TableKind::L2, fresh)?;
         Ok(fresh)
@@ -94,11 +94,11 @@ impl Metadata {
     }
 
     /// Gives back what replaced entries referred to; neighbours in the file go together.
-    pub(super) fn free_entries(&mut self, entries: &[L2Entry], reason: FreeReason) -> Result<()> {
+    pub(super) fn free_entries(&mut self, entries: &[L2Entry], reason: FreeReason) {
         let cluster_size = self.geometry.cluster_size();
         if self.geometry.external_data() {
             self.discard_in_data_file(entries, reason);
-            return Ok(());
+            return;
         }
         let mut rest = entries;
         while let Some((entry, _)) = rest.split_first() {
@@ -113,15 +113,14 @@ impl Metadata {
                 });
             let taken = if let Some((host, count)) = run {
                 let first = self.geometry.host_cluster(host);
-                self.free_run(first, count as u64, reason)?;
+                self.free_run(first, count as u64, reason);
                 count
             } else {
-                self.free_entry(*entry, reason)?;
+                self.free_entry(*entry, reason);
                 1
             };
             rest = rest.get(taken..).unwrap_or_default();
         }
-        Ok(())
     }
 
     /// Nothing counts the clusters of a data file; they are only punched.
@@ -155,9 +154,9 @@ impl Metadata {
     }
 
     /// Gives back what an entry that was replaced referred to.
-    pub(super) fn free_entry(&mut self, entry: L2Entry, reason: FreeReason) -> Result<()> {
+    fn free_entry(&mut self, entry: L2Entry, reason: FreeReason) {
         match entry.cluster(&self.geometry) {
-            Cluster::Unallocated | Cluster::ZeroPlain => Ok(()),
+            Cluster::Unallocated | Cluster::ZeroPlain => {}
             Cluster::Normal(host) | Cluster::ZeroAllocated(host) => {
                 if !host.is_aligned(self.geometry.cluster_size()) {
                     // Nothing can be freed there; it leaks.
@@ -165,14 +164,14 @@ impl Metadata {
                         "Cannot free unaligned cluster {:#x}",
                         host.bytes()
                     ));
-                    return Ok(());
+                    return;
                 }
                 let first = self.geometry.host_cluster(host);
-                self.free_clusters(first, 1, reason)
+                self.free_clusters(first, 1, reason);
             }
             Cluster::Compressed(descriptor) => {
                 let (first, count) = descriptor.host_clusters(&self.geometry);
-                self.free_clusters(first, count, reason)
+                self.free_clusters(first, count, reason);
             }
         }
     }

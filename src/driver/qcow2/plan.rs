@@ -449,7 +449,8 @@ impl Metadata {
             self.abandon_write(change);
             return Err(error);
         }
-        self.free_entries(&replaced, FreeReason::Other)
+        self.free_entries(&replaced, FreeReason::Other);
+        Ok(())
     }
 
     /// Gives back what a plan allocated when its data could not be written.
@@ -457,7 +458,7 @@ impl Metadata {
         if change.allocated && !self.geometry.external_data() {
             let first = self.geometry.host_cluster(change.host);
             // The caller reports why the write failed; a failure to clean up leaks at worst.
-            let _ = self.free_clusters(first, change.clusters, FreeReason::Never);
+            self.free_clusters(first, change.clusters, FreeReason::Never);
         }
     }
 }

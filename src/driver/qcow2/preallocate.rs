@@ -223,7 +223,7 @@ impl Qcow2 {
         metadata.raise_refcounts(start, clusters)?;
         let host = geometry.host_offset(start);
         if let Err(error) = metadata.reserve(host, clusters * cluster_size, growth.how) {
-            metadata.free_clusters(start, clusters, FreeReason::Never)?;
+            metadata.free_clusters(start, clusters, FreeReason::Never);
             metadata.flush_all()?;
             return Err(error);
         }

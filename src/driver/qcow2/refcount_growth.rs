@@ -210,7 +210,8 @@ impl Metadata {
         self.file.flush()?;
         self.rebuild_overlap_index();
         let first = self.geometry.host_cluster(old_offset);
-        self.free_clusters(first, u64::from(old_clusters), FreeReason::Other)
+        self.free_clusters(first, u64::from(old_clusters), FreeReason::Other);
+        Ok(())
     }
 
     fn write_refcount_area(

@@ -91,49 +91,34 @@ impl Metadata {
     /// Takes one reference from each of `count` clusters; what reaches zero is free.
     ///
     /// The entry that pointed here has been cleared in memory: it reaches the disk before the lowered counts.
-    pub(super) fn free_clusters(
-        &mut self,
-        first: HostCluster,
-        count: u64,
-        reason: FreeReason,
-    ) -> Result<()> {
+    pub(super) fn free_clusters(&mut self, first: HostCluster, count: u64, reason: FreeReason) {
         self.file.debug_event(DebugEvent::ClusterFree);
-        match self.lower_refcounts(first, count, reason) {
-            Err(error) => {
-                // Nothing refers to the clusters any more: what can't be counted leaks, and harms nobody.
-                self.notices
-                    .say(&format!("qcow2_free_clusters failed: {error}"));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+        if let Err(error) = self.lower_refcounts(first, count, reason) {
+            // Nothing refers to the clusters any more: what can't be counted leaks, and harms nobody.
+            self.notices
+                .say(&format!("qcow2_free_clusters failed: {error}"));
         }
     }
 
     /// The same for clusters that happen to lie side by side: one that can't be counted keeps none of the others.
-    pub(super) fn free_run(
-        &mut self,
-        first: HostCluster,
-        count: u64,
-        reason: FreeReason,
-    ) -> Result<()> {
+    pub(super) fn free_run(&mut self, first: HostCluster, count: u64, reason: FreeReason) {
         let mut counted = 0;
         if count > 1 {
             self.file.debug_event(DebugEvent::ClusterFree);
             match self.lower_refcounts(first, count, reason) {
+                Ok(()) => return,
                 // Reading or writing failed: that was the first one's turn.
-                Err(error) if !self.dead && error.errno() == errno::EIO => {
+                Err(error) if error.errno() == errno::EIO => {
                     self.notices
                         .say(&format!("qcow2_free_clusters failed: {error}"));
                     counted = 1;
                 }
-                Err(_) if !self.dead => {}
-                outcome => return outcome,
+                Err(_) => {}
             }
         }
         for step in counted..count {
-            self.free_clusters(first.step(step), 1, reason)?;
+            self.free_clusters(first.step(step), 1, reason);
         }
-        Ok(())
     }
 
     /// [`Self::free_clusters`] for callers who must know when it fails.

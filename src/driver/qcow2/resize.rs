@@ -232,7 +232,7 @@ impl Metadata {
         self.refcount_blocks.forget(offset);
         // A block that counted itself is gone with its count.
         if self.refcount_block_of(block)?.is_some() {
-            self.free_clusters(block, 1, FreeReason::Other)?;
+            self.free_clusters(block, 1, FreeReason::Other);
         } else {
             self.lower_free_index(block);
         }

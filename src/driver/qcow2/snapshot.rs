@@ -208,7 +208,7 @@ impl Metadata {
             .write_l1_copy(place, &l1)
             .and_then(|()| self.raise_tree(&l1));
         if let Err(error) = outcome {
-            let _ = self.free_clusters(first, clusters, FreeReason::Never);
+            self.free_clusters(first, clusters, FreeReason::Never);
             return Err(error);
         }
         let mut snapshots = self.snapshots.clone();
@@ -220,7 +220,7 @@ impl Metadata {
             // As far as possible: what fails now leaks.
             let _ = self.lower_tree(&l1, FreeReason::Never);
             let _ = self.fix_active_copied_flags();
-            let _ = self.free_clusters(first, clusters, FreeReason::Never);
+            self.free_clusters(first, clusters, FreeReason::Never);
             return Err(error);
         }
         self.flush()
@@ -253,7 +253,7 @@ impl Metadata {
         let switched = self.switch_snapshot_table(place, count, &bytes);
         if let Err(error) = switched {
             (self.header.snapshot_count, self.header.snapshots_offset) = old;
-            let _ = self.free_clusters(
+            self.free_clusters(
                 self.geometry.host_cluster(place),
                 clusters,
                 FreeReason::Never,
@@ -265,7 +265,8 @@ impl Metadata {
         self.snapshot_table_bytes = bytes.len() as u64;
         self.index_snapshot_tables();
         let first = self.geometry.host_cluster(old.1);
-        self.free_clusters(first, old_clusters, FreeReason::Snapshot)
+        self.free_clusters(first, old_clusters, FreeReason::Snapshot);
+        Ok(())
     }
 
     fn switch_snapshot_table(&mut self, place: HostOffset, count: u32, bytes: &[u8]) -> Result<()> {
@@ -334,12 +335,11 @@ impl Metadata {
         self.leave_caches()?;
         self.store_snapshots(snapshots)
             .map_err(|error| error.prefixed("Failed to remove snapshot from snapshot list: "))?;
-        let freed = self.lower_tree(&l1, FreeReason::Snapshot).and_then(|()| {
-            let first = self.geometry.host_cluster(snapshot.l1_offset);
-            let clusters = self.clusters_of(u64::from(snapshot.l1_entries) * 8);
-            self.free_clusters(first, clusters, FreeReason::Snapshot)
-        });
-        freed.map_err(|error| error.prefixed("Failed to free the cluster and L1 table: "))?;
+        self.lower_tree(&l1, FreeReason::Snapshot)
+            .map_err(|error| error.prefixed("Failed to free the cluster and L1 table: "))?;
+        let first = self.geometry.host_cluster(snapshot.l1_offset);
+        let clusters = self.clusters_of(u64::from(snapshot.l1_entries) * 8);
+        self.free_clusters(first, clusters, FreeReason::Snapshot);
         self.fix_copied_flags(&l1)
             .and_then(|_| self.fix_active_copied_flags())
             .and_then(|()| self.flush())

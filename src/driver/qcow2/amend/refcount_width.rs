@@ -138,7 +138,8 @@ impl Metadata {
             return Ok(false);
         }
         if let Some(place) = new.table_place.take() {
-            self.free_clusters(place, new.table_clusters, FreeReason::Never)?;
+            self.free_clusters(place, new.table_clusters, FreeReason::Never);
+            self.check_alive()?;
         }
         let place = self.allocate_clusters(clusters)?;
         new.table_place = Some(self.geometry.host_cluster(place));
@@ -204,10 +205,10 @@ impl Metadata {
     fn drop_new_counts(&mut self, new: &NewCounts) {
         for block in new.table.iter().filter(|block| **block != 0) {
             let cluster = self.geometry.host_cluster(HostOffset::new(*block));
-            let _ = self.free_clusters(cluster, 1, FreeReason::Never);
+            self.free_clusters(cluster, 1, FreeReason::Never);
         }
         if let Some(place) = new.table_place {
-            let _ = self.free_clusters(place, new.table_clusters, FreeReason::Never);
+            self.free_clusters(place, new.table_clusters, FreeReason::Never);
         }
         let _ = self.flush();
     }
@@ -245,10 +246,12 @@ impl Metadata {
             let block = block & TABLE_OFFSET_MASK;
             if block != 0 {
                 let cluster = self.geometry.host_cluster(HostOffset::new(block));
-                self.free_clusters(cluster, 1, FreeReason::Other)?;
+                self.free_clusters(cluster, 1, FreeReason::Other);
+                self.check_alive()?;
             }
         }
-        self.free_clusters(old_first, old_clusters, FreeReason::Other)?;
+        self.free_clusters(old_first, old_clusters, FreeReason::Other);
+        self.check_alive()?;
         self.flush()
     }
 }

@@ -75,7 +75,8 @@ impl Qcow2 {
         metadata.file.flush()?;
         for cluster in freed {
             for _ in 0..table.users {
-                metadata.free_clusters(cluster, 1, FreeReason::Other)?;
+                metadata.free_clusters(cluster, 1, FreeReason::Other);
+                metadata.check_alive()?;
             }
         }
         Ok(())

@@ -102,18 +102,14 @@ impl Metadata {
         let first = self.geometry.host_cluster(place);
         let clusters = bytes.div_ceil(self.geometry.cluster_size());
         // At worst it leaks; the caller reports what failed first.
-        let _ = self.free_clusters(first, clusters, FreeReason::Never);
+        self.free_clusters(first, clusters, FreeReason::Never);
     }
 
     /// Frees what the file no longer refers to. Like the real tool, only says so when a count is wrong.
     pub(super) fn free_bitmap_part(&mut self, place: HostOffset, bytes: u64, reason: FreeReason) {
         let first = self.geometry.host_cluster(place);
         let clusters = bytes.div_ceil(self.geometry.cluster_size());
-        if let Err(error) = self.free_clusters(first, clusters, reason) {
-            let reason = error.errno_text();
-            self.notices
-                .say(&format!("qcow2_free_clusters failed: {reason}"));
-        }
+        self.free_clusters(first, clusters, reason);
     }
 
     /// Frees a bitmap's data and its table.
