@@ -358,6 +358,7 @@ files!(
     convert_messages,
     convert_targets,
     dd,
+    devices_and_filters,
     rebase,
     repair,
     sweep_amend,

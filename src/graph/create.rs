@@ -7,7 +7,7 @@ pub mod tables;
 
 use super::options::values::text_of;
 use super::{Environment, OptionTree};
-use crate::base::Result;
+use crate::base::{Error, Result};
 
 /// An image to create.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +68,16 @@ impl Prepared {
     pub fn create(&self, environment: &Environment) -> Result<()> {
         build::build(self, environment)
     }
+}
+
+/// What is said about a format that can't be created.
+pub fn unknown_format(format: &str) -> Error {
+    prepare::unknown_format(format)
+}
+
+/// True for formats that the real tools know, and can't create either.
+pub fn never_created(format: &str) -> bool {
+    prepare::never_created(format)
 }
 
 /// Checks and completes `request`; nothing is written yet.

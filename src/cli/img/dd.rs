@@ -5,8 +5,9 @@ use super::failure::{Failure, Outcome};
 use super::images::{self, Operand};
 use super::session::{ImageOptions, Session};
 use crate::base::Error;
-use crate::base::size::{parse_argument, parse_argument_within};
+use crate::base::size::{parse_argument_within, parse_count_within};
 use crate::graph::create::tables::create_options;
+use crate::graph::create::{never_created, unknown_format};
 use crate::graph::{
     CacheMode, CreateRequest, Environment, ImageArgument, OpenFlags, OptionTree, create, open,
 };
@@ -93,14 +94,19 @@ impl Options {
             ("bs", Some(value)) => {
                 self.block = parse_argument_within("bs", value, 1, i32::MAX.unsigned_abs().into())?;
             }
-            ("count", Some(value)) => self.count = Some(parse_argument("count", value)?),
-            ("skip", Some(value)) => self.skip = parse_argument("skip", value)?,
+            ("count", Some(value)) => self.count = Some(parse_count("count", value)?),
+            ("skip", Some(value)) => self.skip = parse_count("skip", value)?,
             ("if", Some(value)) => self.input = Some(value.to_owned()),
             ("of", Some(value)) => self.output = Some(value.to_owned()),
             _ => return Err(Failure::words(format!("unrecognized operand {name}"))),
         }
         Ok(())
     }
+}
+
+/// A number of blocks: plain, without a suffix.
+fn parse_count(what: &str, text: &str) -> Result<u64, Error> {
+    parse_count_within(what, text, 0, i64::MAX.cast_unsigned())
 }
 
 fn copy(
@@ -113,7 +119,11 @@ fn copy(
 ) -> Result<(), Failure> {
     let format = &options.output_format;
     if create_options(format).is_none() {
-        return Err(Failure::words("Unknown file format"));
+        return Err(if never_created(format) {
+            unknown_format(format).into()
+        } else {
+            Failure::words("Unknown file format")
+        });
     }
     // The count is one of blocks from the start of the input: what is skipped counts.
     let length = source.length()?;

@@ -4,10 +4,11 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::graph::amend::not_amendable;
 use crate::graph::create::tables::{amend_options, create_options, format_options, help_lines};
+use crate::graph::create::{never_created, unknown_format};
 
 /// `create -o help`: with a file name the host file's options are among them.
 pub fn create(session: &Session, format: &str, filename: Option<&str>) -> Result<(), Failure> {
-    let unknown = || Failure::words(format!("Unknown file format '{format}'"));
+    let unknown = || unknown_format(format);
     let text = if filename.is_some() {
         let options = create_options(format).ok_or_else(unknown)?;
         format!("Supported options:\n{}", lines(&help_lines(&options)))
@@ -29,9 +30,8 @@ pub fn amend(session: &Session, format: &str) -> Result<(), Failure> {
     let options = match (amend_options(format), create_options(format)) {
         (Some(options), _) => options,
         (None, Some(_)) => return Err(not_amendable(format).into()),
-        (None, None) => {
-            return Err(Failure::words(format!("Unknown file format '{format}'")));
-        }
+        (None, None) if never_created(format) => return Err(not_amendable(format).into()),
+        (None, None) => return Err(unknown_format(format).into()),
     };
     session.print(&format!(
         "Amend options for '{format}':\n{}",

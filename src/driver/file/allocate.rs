@@ -1,6 +1,6 @@
 //! Space of a host file: holes, zero ranges, where data lies, reserving.
 
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
@@ -138,7 +138,7 @@ impl File {
     pub(super) fn set_length(&self, length: u64, preallocation: Preallocation) -> Result<()> {
         let before = self.current_length()?;
         if !self.regular {
-            return Self::set_device_length(before, length, preallocation);
+            return self.set_device_length(before, length, preallocation);
         }
         if preallocation != Preallocation::Off && length < before {
             return Err(Error::caller(
@@ -206,14 +206,25 @@ impl File {
     }
 
     /// A device has the length it has.
-    fn set_device_length(before: u64, length: u64, preallocation: Preallocation) -> Result<()> {
+    fn set_device_length(
+        &self,
+        before: u64,
+        length: u64,
+        preallocation: Preallocation,
+    ) -> Result<()> {
         if preallocation != Preallocation::Off {
             return Err(Error::unsupported(
                 "Preallocation mode is not supported for non-regular files",
             ));
         }
         if length > before {
-            return Err(Error::caller("Cannot grow device files"));
+            let kind = self.host().metadata()?.file_type();
+            let resized = kind.is_char_device() && !self.options.create;
+            return Err(Error::caller(if resized {
+                "Cannot resize device files"
+            } else {
+                "Cannot grow device files"
+            }));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use nix::libc;
 use parking_lot::Mutex;
+use rustix::fs::SeekFrom;
 
 use super::File;
 use crate::base::{Error, Result};
@@ -69,8 +70,16 @@ impl File {
                 "The 'file' block driver requires a file name",
             ));
         }
-        Self::open_or_create(filename, options)
-            .map_err(|error| error.prefixed_when_bare(format!("Could not open '{filename}': ")))
+        let file = Self::open_or_create(filename, options)
+            .map_err(|error| error.prefixed_when_bare(format!("Could not open '{filename}': ")))?;
+        // Files that the kernel makes up have no end that could be found.
+        if file.regular
+            && let Err(error) = rustix::fs::seek(&file.handle, SeekFrom::End(0))
+        {
+            return Err(Error::bare(error.raw_os_error())
+                .prefixed("Could not refresh total sector count: "));
+        }
+        Ok(file)
     }
 
     /// Like [`File::open`], for callers with words of their own for a failed system call.

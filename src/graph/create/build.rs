@@ -1,11 +1,12 @@
 //! Making the file, and the format in it.
 
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
 use super::{Prepared, encrypted_zeros};
 use crate::base::error::errno;
 use crate::base::size::check_node_length;
-use crate::base::{Error, HostOffset, Result};
+use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::crypto::secret::Secret;
 use crate::driver::file::{File, FileOptions};
 use crate::driver::luks::{Luks, LuksCreateOptions};
@@ -15,7 +16,7 @@ use crate::driver::qcow2::create::{Qcow2CreateOptions, Qcow2Encryption};
 use crate::format::qcow1::create::CreateError;
 use crate::format::qcow2::header::CompressionType;
 use crate::graph::options::values::{invalid_value, parse_switch};
-use crate::graph::{Environment, OptionTree, open};
+use crate::graph::{Environment, ImageArgument, OpenFlags, OptionTree, open};
 use crate::node::{Access, HostFile, Node, Permissions, Preallocation, SharedNode};
 
 /// Bytes at the start of a new raw file that are written, not left as a hole: what the real tools do so that the
@@ -24,13 +25,16 @@ const WRITTEN_HEAD: u64 = 4096;
 
 pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()> {
     let attributes = Attributes::of(prepared)?;
+    if prepared.format == "host_device" {
+        return reuse_device(prepared, environment);
+    }
     let plan = Plan::new(prepared, environment)?;
     let file = create_file(&prepared.path, attributes)?;
     let outcome = match &prepared.header_path {
         None => plan.run(&file, None),
         Some(path) => create_beside(path, |header| plan.run(&file, Some(header))),
     }
-    .and_then(|()| file.close());
+    .and_then(|()| close_new(file.as_ref()));
     let device = file.is_device();
     drop(file);
     let outcome = outcome.and_then(|()| {
@@ -49,9 +53,59 @@ pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()
     })
 }
 
+/// What precedes the reason why a device can't be opened that was to be made into an image.
+const NOT_MADE: &str = "Protocol driver 'host_device' does not support creating new images, so an existing image must be selected as the target; however, opening the given target as an existing image failed: ";
+
+/// `host_device`: nothing is made, a device that is there has to be large enough.
+fn reuse_device(prepared: &Prepared, environment: &Environment) -> Result<()> {
+    let mut tree = prepared.options.clone();
+    if let Some(mode) = tree.take_text("preallocation").filter(|mode| mode != "off") {
+        return Err(match parse_preallocation(&mode) {
+            Some(_) => Error::unsupported(format!("Unsupported preallocation mode '{mode}'")),
+            None => invalid_value(&mode),
+        });
+    }
+    let argument = ImageArgument::File {
+        name: prepared.path.clone(),
+        format: Some("host_device".to_owned()),
+    };
+    let flags = OpenFlags {
+        writable: true,
+        ..OpenFlags::default()
+    };
+    let device =
+        open::open_node(&argument, flags, environment).map_err(|error| error.prefixed(NOT_MADE))?;
+    let length = device.length()?;
+    if take_unsigned(&mut tree, "size") > length {
+        return Err(Error::caller("Cannot grow device files"));
+    }
+    // Whatever image was there is none any more.
+    let head = [0; 512];
+    let count = usize::try_from(length).map_or(head.len(), |length| length.min(head.len()));
+    device.write_at(GuestOffset::ZERO, &head[..count])?;
+    close_new(device.as_ref())
+}
+
+/// What is written has to be on the disk; character devices have none.
+fn close_new(file: &dyn Node) -> Result<()> {
+    match file.close() {
+        Err(error) if error.errno() == errno::EINVAL => Ok(()),
+        other => other,
+    }
+}
+
 /// A new, empty file, locked as the real tools lock it.
 fn create_file(path: &str, attributes: Attributes) -> Result<Arc<File>> {
-    let could_not = |error: Error| error.prefixed(format!("Could not create '{path}': "));
+    let could_not = |error: Error| {
+        let device = std::fs::metadata(path).is_ok_and(|facts| {
+            facts.file_type().is_char_device() || facts.file_type().is_block_device()
+        });
+        if device {
+            error.prefixed(format!("{NOT_MADE}Could not open '{path}': "))
+        } else {
+            error.prefixed(format!("Could not create '{path}': "))
+        }
+    };
     let options = FileOptions {
         writable: true,
         create: true,

@@ -75,8 +75,16 @@ pub(super) fn prepare(request: &CreateRequest, environment: &Environment) -> Res
 /// Formats that the real tools create and that are not built here: as unknown as any other word.
 const NOT_BUILT: [&str; 6] = ["parallels", "qed", "vdi", "vhdx", "vmdk", "vpc"];
 
-fn unknown_format(format: &str) -> Error {
-    if open::is_known_driver(format) && !NOT_BUILT.contains(&format) {
+/// True for formats that the real tools know, and can't create either.
+pub(super) fn never_created(format: &str) -> bool {
+    open::is_known_driver(format)
+        && !NOT_BUILT.contains(&format)
+        && create_options(format).is_none()
+}
+
+/// What `create` and its like say about a format that they can't make.
+pub(super) fn unknown_format(format: &str) -> Error {
+    if never_created(format) {
         Error::unsupported(format!(
             "Format driver '{format}' does not support image creation"
         ))

@@ -101,6 +101,11 @@ const FILE: [OptionSpec; 4] = [
     ),
 ];
 
+const HOST_DEVICE: [OptionSpec; 2] = [
+    SIZE,
+    text("preallocation", "Preallocation mode (allowed values: off)"),
+];
+
 const RAW: [OptionSpec; 1] = [SIZE];
 
 const QCOW1: [OptionSpec; 6] = [
@@ -254,6 +259,7 @@ pub fn format_options(format: &str) -> Option<&'static [OptionSpec]> {
         "qcow2" => &QCOW2,
         "luks" => &LUKS,
         "file" => &FILE,
+        "host_device" => &HOST_DEVICE,
         _ => return None,
     })
 }

@@ -58,11 +58,12 @@ fn take_group(opener: &Opener<'_>, tree: &mut OptionTree) -> Result<Arc<Group>> 
         .ok_or_else(|| Error::caller(format!("Throttle group '{name}' does not exist")))
 }
 
-/// Opens the filter that `tree` describes.
+/// Opens the filter that `tree` describes, on `file` when that is open already.
 pub(super) fn open(
     opener: &Opener<'_>,
     kind: Kind,
     mut tree: OptionTree,
+    file: Option<SharedNode>,
     flags: NodeFlags,
 ) -> Result<SharedNode> {
     let driver = kind.name();
@@ -71,7 +72,10 @@ pub(super) fn open(
         Kind::Throttle => Some(take_group(opener, &mut tree)?),
         _ => None,
     };
-    let child = opener.open_required(&mut tree, "file", flags)?;
+    let child = match file {
+        Some(file) => file,
+        None => opener.open_required(&mut tree, "file", flags)?,
+    };
     let inner: SharedNode = match kind {
         Kind::Compress => Arc::new(Compress::new(SharedNode::clone(&child))?),
         Kind::CopyOnRead => {

@@ -330,6 +330,16 @@ impl<'a> Opener<'a> {
         flags: NodeFlags,
     ) -> Result<Option<SharedNode>> {
         let name = request.name.as_deref().and_then(protocol::protocol_prefix);
+        let takes_file =
+            filters::Kind::by_name(driver).is_some() || matches!(driver, "blklogwrites" | "quorum");
+        let file = match &request.name {
+            // A bare name is that of the file below, which is opened before anything else is looked at.
+            Some(name) if takes_file => {
+                let below = request.tree.take_below("file.");
+                Some(self.open_named_child(name.clone(), below, flags)?)
+            }
+            _ => None,
+        };
         Ok(Some(match (driver, name) {
             ("blkdebug", Some(("blkdebug", rest))) => blkdebug::open_named(self, rest, flags)?,
             ("blkdebug", None) if request.name.is_some() => {
@@ -345,11 +355,13 @@ impl<'a> Opener<'a> {
                 several::open_blkverify(self, std::mem::take(&mut request.tree), flags)?
             }
             ("blklogwrites", _) => {
-                several::open_blklogwrites(self, std::mem::take(&mut request.tree), flags)?
+                several::open_blklogwrites(self, std::mem::take(&mut request.tree), file, flags)?
             }
             ("quorum", _) => several::open_quorum(self, std::mem::take(&mut request.tree), flags)?,
             _ => match filters::Kind::by_name(driver) {
-                Some(kind) => filters::open(self, kind, std::mem::take(&mut request.tree), flags)?,
+                Some(kind) => {
+                    filters::open(self, kind, std::mem::take(&mut request.tree), file, flags)?
+                }
                 None => return Ok(None),
             },
         }))
@@ -385,7 +397,8 @@ impl<'a> Opener<'a> {
     /// A node that is described by options below a name of its own (`file.…`, `header.…`).
     pub(super) fn open_child(&self, mut tree: OptionTree, flags: NodeFlags) -> Result<SharedNode> {
         // A file name without a driver is a host file's, whatever it looks like.
-        if tree.lookup("driver").is_none() && tree.lookup("filename").is_some() {
+        let filename = tree.lookup("filename");
+        if tree.lookup("driver").is_none() && filename.is_some_and(serde_json::Value::is_string) {
             tree.set("driver", "file");
         }
         self.open(

@@ -50,14 +50,18 @@ pub(super) fn open_blkverify(
     Ok(Arc::new(Blkverify::new(raw, test, filename, notices)))
 }
 
-/// Opens the `blklogwrites` node that `tree` describes.
+/// Opens the `blklogwrites` node that `tree` describes, on `file` when that is open already.
 pub(super) fn open_blklogwrites(
     opener: &Opener<'_>,
     mut tree: OptionTree,
+    file: Option<SharedNode>,
     flags: NodeFlags,
 ) -> Result<SharedNode> {
     let given = own_options(&tree, &["file", "log"]);
-    let file = opener.open_required(&mut tree, "file", flags)?;
+    let file = match file {
+        Some(file) => file,
+        None => opener.open_required(&mut tree, "file", flags)?,
+    };
     let log = opener.open_required(&mut tree, "log", flags)?;
     let sector_size = tree.take_size("log-sector-size")?;
     let append = tree.take_switch("log-append")?.unwrap_or(false);

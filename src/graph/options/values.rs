@@ -1,5 +1,7 @@
 //! Typed reading of options, with the real tools' words for what does not fit.
 
+use std::num::IntErrorKind;
+
 use serde_json::Value;
 
 use super::OptionTree;
@@ -85,6 +87,10 @@ pub fn parse_number(name: &str, text: &str) -> Result<u64> {
         None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
         None => (text, 10),
     };
-    u64::from_str_radix(digits, radix)
-        .map_err(|_| Error::caller(format!("Parameter '{name}' expects a number")))
+    u64::from_str_radix(digits, radix).map_err(|error| match error.kind() {
+        IntErrorKind::PosOverflow => Error::caller(format!(
+            "Value '{text}' is too large for parameter '{name}'"
+        )),
+        _ => Error::caller(format!("Parameter '{name}' expects a number")),
+    })
 }

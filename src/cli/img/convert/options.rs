@@ -9,6 +9,9 @@ use super::super::session::Session;
 use crate::base::size::{parse_argument, parse_count_within};
 use crate::graph::CacheMode;
 
+/// A tree of options names its format itself.
+const EXCLUSIVE: &str = "--image-opts and --format are mutually exclusive";
+
 /// The order shows where an abbreviation is ambiguous. The long names are the ones that work in the real tool; those
 /// that only its help knows follow.
 const CHOICES: &[Choice] = &[
@@ -198,13 +201,16 @@ impl Options {
                 "Use of --skip-broken-bitmaps requires --bitmaps",
             ),
             (
-                self.source_image_opts && self.source_format.is_some()
-                    || self.target_image_opts && self.target_format.is_some(),
-                "--image-opts and --format are mutually exclusive",
+                self.source_image_opts && self.source_format.is_some(),
+                EXCLUSIVE,
             ),
             (
                 self.target_image_opts && !self.no_create,
                 "--target-image-opts requires use of -n flag",
+            ),
+            (
+                self.target_image_opts && self.target_format.is_some(),
+                EXCLUSIVE,
             ),
             (
                 self.target_is_zero && !self.no_create,

@@ -37,6 +37,11 @@ pub(super) fn prepare(
         ));
     }
     bitmaps::chosen(options, nodes)?;
+    if options.target_is_zero && options.backing.is_some() {
+        // Observed: refused, and yet the exit code says that all is well.
+        let words = "Cannot use --target-is-zero when the destination image has a backing file";
+        return Err(Failure::words(words).with_code(0));
+    }
     let cache = match &options.target_cache {
         Some(name) => images::target_cache(name)?,
         None => CacheMode::Unsafe,
@@ -98,7 +103,7 @@ fn creation(
 ) -> Result<CreateRequest, Failure> {
     let format = target_format(options);
     if create_options(format).is_none() {
-        return Err(Failure::words(format!("Unknown file format '{format}'")));
+        return Err(create::unknown_format(format).into());
     }
     let mut tree = options.made_with.parse();
     let request = CreateRequest {

@@ -7,6 +7,7 @@ use crate::base::{Error, Result};
 use crate::driver::luks::LuksCreateOptions;
 use crate::driver::luks::volume::plan_volume;
 use crate::graph::create::tables::{OptionSpec, ValueKind, create_options};
+use crate::graph::create::unknown_format;
 use crate::graph::options::values::{parse_number, parse_switch};
 use crate::graph::{Environment, OptionTree};
 use crate::job::measure::{self, Qcow2Target, Sizes};
@@ -36,8 +37,7 @@ impl Target {
         mut tree: OptionTree,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        let specs = create_options(format)
-            .ok_or_else(|| Failure::words(format!("Unknown file format '{format}'")))?;
+        let specs = create_options(format).ok_or_else(|| Failure::from(unknown_format(format)))?;
         if !matches!(format, "raw" | "qcow2" | "luks") {
             return Err(Failure::words(format!(
                 "Block driver '{format}' does not support size measurement"
