@@ -139,7 +139,7 @@ pub struct NotBegun;
 
 /// Whether a request failed before anything else could be on its way.
 pub fn fails_at_once(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<NotBegun>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<NotBegun>)
 }
 
 /// Breakpoints of a debugging node: requests stop at an event until they are resumed.

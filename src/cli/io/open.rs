@@ -8,6 +8,7 @@ use crate::base::{Error, Result};
 use crate::graph::Environment;
 use crate::graph::open::open_node;
 use crate::graph::options::parse_options;
+use crate::graph::options::values::text_of;
 use crate::graph::{CacheMode, ImageArgument, OpenFlags, OptionTree};
 use crate::node::SharedNode;
 
@@ -165,6 +166,10 @@ pub(super) fn open(session: &mut Session, words: &[&str]) -> Outcome {
     let mut tree: Option<OptionTree> = None;
     let mut options = Options::new(words, "snCro:ki:t:d:U");
     while let Some((letter, value)) = options.advance()? {
+        if letter == 'o' && session.image_opts {
+            let words = "--image-opts and 'open -o' are mutually exclusive";
+            return Err(Complaint::Output(words.to_owned()));
+        }
         if letter == 'o' {
             let given = session.options(value);
             match &mut tree {
@@ -176,6 +181,7 @@ pub(super) fn open(session: &mut Session, words: &[&str]) -> Outcome {
         }
     }
     let argument = match (options.operands.as_slice(), tree) {
+        ([text], None) if session.image_opts => ImageArgument::Options(session.options(text)),
         ([name], None) => ImageArgument::File {
             name: (*name).to_owned(),
             format: None,
@@ -221,25 +227,97 @@ fn changes(session: &Session, words: &[&str]) -> Result<Changes, Complaint> {
     if !options.operands.is_empty() {
         return Err(Complaint::Usage);
     }
-    for (given, what, name) in [
-        (changes.writable.is_some(), "-r/-w", "read-only"),
-        (changes.cache.is_some(), "-c", "cache.direct"),
-        (changes.cache.is_some(), "-c", "cache.no-flush"),
+    for (given, words, names) in [
+        (
+            changes.writable.is_some(),
+            "Cannot set both -r/-w and 'read-only'",
+            &["read-only"][..],
+        ),
+        (
+            changes.cache.is_some(),
+            "Cannot set both -c and the cache options",
+            &["cache.direct", "cache.no-flush"],
+        ),
     ] {
-        if given && changes.options.lookup(name).is_some() {
-            return Err(Error::caller(format!("Cannot set both {what} and '{name}'")).into());
+        if given
+            && names
+                .iter()
+                .any(|name| changes.options.lookup(name).is_some())
+        {
+            return Err(Error::caller(words).into());
         }
     }
     Ok(changes)
 }
 
+/// What the real tools call a node that nobody named; its number differs each time.
+const NODE_NAME: &str = "#block100";
+
+/// What an open image can't become.
+fn refuse_changes(image: &OpenImage, changes: &Changes) -> Result<()> {
+    let given = |name: &str| changes.options.lookup(name).and_then(text_of);
+    let unchangeable = |name: &str| Error::caller(format!("Cannot change the option '{name}'"));
+    if given("driver").is_some_and(|driver| driver != image.node.driver()) {
+        return Err(unchangeable("driver"));
+    }
+    let now = |name: &str| match &image.argument {
+        ImageArgument::File { name: file, .. } | ImageArgument::Named { name: file, .. }
+            if name.ends_with("filename") =>
+        {
+            Some(file.clone())
+        }
+        ImageArgument::Options(tree) | ImageArgument::Named { options: tree, .. } => {
+            tree.lookup(name).and_then(text_of)
+        }
+        _ => None,
+    };
+    let changed = |name: &str| given(name).is_some() && given(name) != now(name);
+    let luks = image.node.driver() == "luks";
+    let named: &[&str] = if luks {
+        &["key-secret", "node-name", "force-share"]
+    } else {
+        &["node-name", "force-share"]
+    };
+    let protocol = match image.node.driver() {
+        "file" => "",
+        _ => "file.",
+    };
+    let of_the_file = ["filename", "locking", "aio"];
+    if let Some(name) = named.iter().find(|name| changed(name)) {
+        return Err(unchangeable(name));
+    }
+    if let Some(name) = of_the_file
+        .iter()
+        .find(|name| changed(&format!("{protocol}{name}")))
+    {
+        return Err(unchangeable(name));
+    }
+    if let Some(node) = given("backing").or_else(|| given("file")) {
+        return Err(Error::caller(format!(
+            "Cannot find device='' nor node-name='{node}'"
+        )));
+    }
+    if image.flags.writable && given("read-only").as_deref() == Some("on") {
+        return Err(Error::caller(format!(
+            "Read-only block node '{NODE_NAME}' cannot support read-write users"
+        )));
+    }
+    Ok(())
+}
+
 /// The image is closed and opened again with what changes; when that fails, as it was.
 pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
-    let changes = changes(session, words)?;
+    let mut changes = changes(session, words)?;
     session.drain();
     let Some(image) = session.image.take() else {
         return Err(Complaint::Said);
     };
+    if let Err(error) = refuse_changes(&image, &changes) {
+        session.image = Some(image);
+        return Err(error.into());
+    }
+    // The same name as before: nothing to change.
+    drop(changes.options.take_text("file.filename"));
     let mut flags = image.flags;
     flags.writable = changes.writable.unwrap_or(flags.writable);
     flags.cache = changes.cache.unwrap_or(flags.cache);
@@ -249,7 +327,12 @@ pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
         session.image = Some(image);
         return Ok(());
     }
-    let argument = with_options(&image.argument, &changes.options);
+    let mut argument = with_options(&image.argument, &changes.options);
+    match changes.options.lookup("read-only").and_then(text_of) {
+        Some(text) => flags.writable = text != "on",
+        None if changes.writable.is_some() => forget_read_only(&mut argument),
+        None => {}
+    }
     let old = (image.argument, image.flags);
     image.node.flush()?;
     image.node.close()?;
@@ -273,6 +356,13 @@ pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
             });
             Err(refusal(error).into())
         }
+    }
+}
+
+/// `-r` and `-w` count for more than what was said before.
+fn forget_read_only(argument: &mut ImageArgument) {
+    if let ImageArgument::Options(tree) | ImageArgument::Named { options: tree, .. } = argument {
+        drop(tree.take_text("read-only"));
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) data: Vec<u8>,
     /// `-C` was given for the open image.
     pub(super) copy_on_read: bool,
+    /// `open` takes options for a name: `--image-opts` was given.
+    pub(super) image_opts: bool,
     /// `quit` was given.
     pub(super) ended: bool,
 }
@@ -62,6 +64,7 @@ impl Session {
             requests: Requests::default(),
             data: Vec::new(),
             copy_on_read: false,
+            image_opts: false,
             ended: false,
         }
     }

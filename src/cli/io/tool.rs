@@ -41,6 +41,8 @@ enum Ending {
     Usage(Option<String>),
     /// `qemu-io: words`.
     Refused(Error),
+    /// The words on standard error, exit code 1.
+    Said(String),
 }
 
 impl From<Error> for Ending {
@@ -103,16 +105,46 @@ impl CommandLine {
             "format" => self.format = Some(given.value),
             "image-opts" => self.image_opts = true,
             "object" => self.objects.push(given.value),
-            "trace" => {
-                let name = given.value.strip_prefix("enable=").unwrap_or(&given.value);
-                if !name.contains(['*', '=', ',']) {
-                    self.warnings
-                        .push(format!("warning: trace event '{name}' does not exist"));
-                }
-            }
+            "trace" => self.trace(program, &given.value)?,
             key => self.switches.take(letter(key), &given.value)?,
         }
         Ok(())
+    }
+
+    /// `--trace`: there are no events, but what is asked for is looked at.
+    fn trace(&mut self, program: &str, text: &str) -> Result<(), Ending> {
+        let mut log = None;
+        for (index, part) in text.split(',').enumerate() {
+            let (key, value) = match part.split_once('=') {
+                Some(pair) => pair,
+                None if index == 0 => ("enable", part),
+                None => (part, "on"),
+            };
+            match key {
+                "enable" if value.is_empty() || value.contains('*') => {}
+                "enable" => {
+                    let words = format!("warning: trace event '{value}' does not exist");
+                    self.warnings.push(words);
+                }
+                "events" => {
+                    if let Err(error) = std::fs::File::open(value) {
+                        let words = Error::from(error).errno_text();
+                        return Err(Ending::Said(format!("{program}:{value}: {words}")));
+                    }
+                }
+                "file" => log = Some(value),
+                _ => return Err(Error::caller(format!("Invalid parameter '{key}'")).into()),
+            }
+        }
+        let Some(log) = log else { return Ok(()) };
+        match std::fs::File::create(log) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let words = Error::from(error).errno_text();
+                let words = format!("Error opening logfile {log}: {words}");
+                Err(Error::caller(words).into())
+            }
+        }
     }
 
     fn read(invoked: &str, program: &str, arguments: Vec<String>) -> Result<Self, Ending> {
@@ -161,6 +193,7 @@ pub fn main(invoked: &str, arguments: Vec<OsString>) -> ExitCode {
         Err(ending) => return end(program, ending),
     };
     let mut session = Session::new(program, line.secrets, line.throttle_groups);
+    session.image_opts = line.image_opts;
     for warning in &line.warnings {
         session.environment.notices.say(warning);
     }
@@ -203,6 +236,10 @@ fn end(program: &str, ending: Ending) -> ExitCode {
                 eprintln!("{words}");
             }
             print!("{USAGE}");
+            ExitCode::FAILURE
+        }
+        Ending::Said(words) => {
+            eprintln!("{words}");
             ExitCode::FAILURE
         }
         Ending::Refused(error) => {

@@ -129,7 +129,9 @@ impl InFlight {
             // Those that wait go on in the order in which they came.
             if progress::current().is_some() && !earlier.is_empty() {
                 drop(changes);
-                earlier.iter().for_each(|request| request.await_rest());
+                for request in earlier {
+                    request.await_rest();
+                }
                 changes = self.changes.lock();
             }
         }

@@ -13,7 +13,7 @@ use crate::driver::encryption::Encryption;
 use crate::driver::luks::volume::{UnlockOptions, inspect_volume, open_volume};
 use crate::format::qcow2::extension::{CryptoHeader, Extensions, bytes_needed};
 use crate::format::qcow2::header::{
-    AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance,
+    AutoclearFeatures, CryptMethod, Header, IncompatibleFeatures, Tolerance, V3_HEADER_BYTES,
 };
 use crate::format::qcow2::{Geometry, HostCluster, L1Entry};
 use crate::node::{DebugEvent, HostFile, Repair};
@@ -155,7 +155,7 @@ impl Qcow2 {
 fn read_first_cluster(file: &HostFile) -> Result<Vec<u8>> {
     const SECTOR: usize = 512;
     let mut bytes = file
-        .read_vec(HostOffset::ZERO, SECTOR)
+        .read_vec(HostOffset::ZERO, V3_HEADER_BYTES as usize)
         .map_err(|error| error.prefixed("Could not read qcow2 header: "))?;
     let cluster_size = Header::cluster_size_of(&bytes)?;
     let Ok(header) = Header::parse(&bytes) else {

@@ -191,13 +191,11 @@ impl Qcow2 {
 
     /// Writes one run's data, with what has to surround it.
     fn store_run(&self, plan: &WritePlan, piece: Payload<'_>) -> Result<bool> {
-        match &plan.change {
-            Some(change) => self.store_with_surroundings(plan, change, piece),
-            None => {
-                self.file.debug_event(DebugEvent::WriteAio);
-                self.store(plan.guest, plan.host, piece).map(|()| false)
-            }
+        if let Some(change) = &plan.change {
+            return self.store_with_surroundings(plan, change, piece);
         }
+        self.file.debug_event(DebugEvent::WriteAio);
+        self.store(plan.guest, plan.host, piece).map(|()| false)
     }
 
     /// Commits the mapping of a run that was written.

@@ -193,7 +193,7 @@ pub fn bytes_needed(known: &[u8], header: &Header, cluster_size: usize) -> Optio
         0 => cluster_size,
         offset => place(offset).min(cluster_size),
     };
-    let mut needed = name;
+    let mut needed = name.max(header.extensions_start());
     let mut at = header.extensions_start();
     while at < end {
         needed = needed.max(at.saturating_add(8));

@@ -53,7 +53,7 @@ fn assert_sound(memory: &SharedNode) {
     let report = image
         .unwrap()
         .check(crate::node::Repair::Nothing, &mut |line| {
-            found.push(line.to_owned())
+            found.push(line.to_owned());
         });
     assert!(report.is_ok() && found.is_empty(), "{found:?}");
 }
