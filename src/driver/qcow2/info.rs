@@ -43,14 +43,16 @@ impl Qcow2 {
             }
             put("refcount-bits", json!(1 << header.refcount_order));
         }
+        // Shown wherever the extension is, whether or not the feature bit makes it count.
+        if let Some(name) = &metadata.extensions.data_file
+            && header.version >= 3
+        {
+            put("data-file", json!(String::from_utf8_lossy(name)));
+        }
         if let Some(encryption) = encryption(&metadata)? {
             put("encrypt", Value::Object(encryption));
         }
         if header.version >= 3 {
-            // Shown wherever the extension is, whether or not the feature bit makes it count.
-            if let Some(name) = &metadata.extensions.data_file {
-                put("data-file", json!(String::from_utf8_lossy(name)));
-            }
             if has_feature(IncompatibleFeatures::DATA_FILE) {
                 let raw = header.autoclear.contains(AutoclearFeatures::DATA_FILE_RAW);
                 put("data-file-raw", json!(raw));

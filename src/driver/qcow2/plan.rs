@@ -432,7 +432,12 @@ impl Metadata {
             let place = change
                 .host
                 .saturating_plus(step as u64 * geometry.cluster_size());
-            if !change.allocated && old.host() != Some(place) {
+            // By the cluster, not by the entry's bits: in a data file place 0 is a place.
+            let now = match old.cluster(&geometry) {
+                Cluster::Normal(host) | Cluster::ZeroAllocated(host) => Some(host),
+                _ => None,
+            };
+            if !change.allocated && now != Some(place) {
                 // Discarded meanwhile: the place is somebody else's.
                 return old;
             }
