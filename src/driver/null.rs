@@ -1,5 +1,8 @@
 //! A disk that is not there: reads give zeros (or whatever was in the buffer), writes vanish.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use crate::base::{GuestOffset, Result};
 use crate::node::{Extent, Node, Preallocation, ZeroFlags};
 
@@ -7,13 +10,17 @@ use crate::node::{Extent, Node, Preallocation, ZeroFlags};
 const DEFAULT_LENGTH: u64 = 1 << 30;
 
 /// `null-co` and `null-aio`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Null {
     driver: &'static str,
     filename: String,
     length: u64,
     read_zeroes: bool,
     writable: bool,
+    /// What a request takes.
+    latency: Duration,
+    /// Written since the last flush.
+    unflushed: AtomicBool,
 }
 
 impl Null {
@@ -31,7 +38,27 @@ impl Null {
             length: length.unwrap_or(DEFAULT_LENGTH),
             read_zeroes,
             writable,
+            latency: Duration::ZERO,
+            unflushed: AtomicBool::new(false),
         }
+    }
+
+    /// The same disk, whose requests take that long (`latency-ns`).
+    #[must_use]
+    pub const fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    fn take_time(&self) {
+        if !self.latency.is_zero() {
+            std::thread::sleep(self.latency);
+        }
+    }
+
+    fn note_write(&self) {
+        self.unflushed.store(true, Ordering::Release);
+        self.take_time();
     }
 }
 
@@ -53,6 +80,7 @@ impl Node for Null {
     }
 
     fn read_at(&self, _offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        self.take_time();
         // Without `read-zeroes` the content is undefined: the buffer stays as it is.
         if self.read_zeroes {
             buffer.fill(0);
@@ -61,14 +89,20 @@ impl Node for Null {
     }
 
     fn write_at(&self, _offset: GuestOffset, _data: &[u8]) -> Result<()> {
+        self.note_write();
         Ok(())
     }
 
     fn write_zeroes(&self, _offset: GuestOffset, _length: u64, _flags: ZeroFlags) -> Result<()> {
+        self.note_write();
         Ok(())
     }
 
     fn flush(&self) -> Result<()> {
+        // Nothing happens when nothing was written since.
+        if self.unflushed.swap(false, Ordering::AcqRel) {
+            self.take_time();
+        }
         Ok(())
     }
 
@@ -102,6 +136,9 @@ impl Node for Null {
     }
 
     fn close(&self) -> Result<()> {
-        Ok(())
+        self.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Protocol drivers: host files and null disks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::opener::{NodeFlags, Request, with_words};
 use crate::base::{Error, Result};
@@ -201,11 +202,6 @@ fn open_null(driver: &'static str, tree: &mut OptionTree, flags: NodeFlags) -> R
             "Could not refresh total sector count: File too large",
         ));
     }
-    Ok(Arc::new(Null::new(
-        driver,
-        filename,
-        length,
-        read_zeroes,
-        flags.writable,
-    )))
+    let disk = Null::new(driver, filename, length, read_zeroes, flags.writable);
+    Ok(Arc::new(disk.with_latency(Duration::from_nanos(latency))))
 }
