@@ -123,6 +123,16 @@ class Bench:
             lambda path: self.setup("create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", path, TIB),
         )
 
+    def two_keys(self):
+        def make(path):
+            options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"
+            self.setup("create", "-q", "-f", "qcow2", *SECRET, "-o", options, path, "64M")
+            added = "encrypt.state=active,encrypt.new-secret=n,encrypt.iter-time=10"
+            second = ["--object", "secret,id=n,data=second"]
+            self.setup("amend", *SECRET, *second, "-o", added, "--image-opts", opts(path))
+
+        return self.once("keys.qcow2", make)
+
     def unlocked_slowly(self):
         return self.once(
             "slow.qcow2",
@@ -300,6 +310,19 @@ def rows(bench):
         command = [*SECRET, "-c", "quit", "--image-opts", opts(bench.unlocked_slowly())]
         return Row(command, 1.8, tool="qemu-io")
 
+    def amend(change, target):
+        def row():
+            image = bench.two_keys()
+            options = ",".join(f"encrypt.{option}" for option in change.split(","))
+            return Row(
+                ["amend", *SECRET, "--object", "secret,id=n,data=second", "-o", options, "--image-opts", opts(output)],
+                target,
+                prepare=lambda: shutil.copyfile(image, output),
+                verify=["check", *SECRET, "--image-opts", opts(output)],
+            )
+
+        return row
+
     def small_requests(verb, target):
         def row():
             generator = random.Random(3)
@@ -333,6 +356,8 @@ def rows(bench):
         ("create, 1 TiB, preallocation=metadata", create(["-o", "preallocation=metadata"], TIB, 5)),
         ("create, LUKS, iter-time=10", create(luks, "64M", 20)),
         ("unlock at 2 s of iterations", unlock),
+        ("amend: add a key slot, iter-time=10", amend("state=active,new-secret=n,iter-time=10", None)),
+        ("amend: erase a key slot", amend("state=inactive,keyslot=1", None)),
         ("20,000 × read 4 KiB, LUKS qcow2", small_requests("read", 10)),
         ("20,000 × write 4 KiB, LUKS qcow2", small_requests("write", 10)),
         ("info", lambda: Row(["info", bench.plain()], 3, repeat=100)),
