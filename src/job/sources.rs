@@ -70,6 +70,7 @@ impl Sources {
     }
 
     /// Tells contents in whole grains from now on: a grain that holds different things counts as data.
+    #[must_use]
     pub const fn in_grains(mut self, bytes: u64) -> Self {
         self.grain = Some(bytes);
         self
