@@ -129,7 +129,7 @@ impl InFlight {
             // Those that wait go on in the order in which they came.
             if progress::current().is_some() && !earlier.is_empty() {
                 drop(changes);
-                for request in earlier {
+                for request in &earlier {
                     request.await_rest();
                 }
                 changes = self.changes.lock();

@@ -98,7 +98,9 @@ fn crashed(start: &[u8], events: &[Event]) -> Vec<Vec<u8>> {
     let (durable, pending) = events.split_at(durable);
     assert!(pending.len() <= 3, "writes pile up without a flush");
     let base = Memory::new(start.to_vec(), 1 << 30);
-    durable.iter().for_each(|event| event.replay(&base));
+    for event in durable {
+        event.replay(&base);
+    }
     let with = |chosen: &mut dyn Iterator<Item = &Event>| {
         let file = Memory::new(base.snapshot(), 1 << 30);
         chosen.for_each(|event| event.replay(&file));
