@@ -11,5 +11,5 @@ pub mod options;
 pub use create::{CreateRequest, create};
 pub use environment::Environment;
 pub use objects::add_object;
-pub use open::{CacheMode, ImageArgument, OpenFlags, open};
+pub use open::{CacheMode, DRIVERS, ImageArgument, OpenFlags, open};
 pub use options::OptionTree;

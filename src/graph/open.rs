@@ -13,6 +13,7 @@ mod several;
 mod shown;
 
 pub use self::backing::resolve_against;
+pub use self::formats::DRIVERS;
 pub(crate) use self::formats::is_known_driver;
 use self::opener::{NodeFlags, Opener, Request};
 pub(crate) use self::protocol::creatable_path;

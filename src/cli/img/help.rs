@@ -1,5 +1,7 @@
 //! The help texts. Subcommands say what the real tool says, word for word: scripts look options up in them.
 
+use crate::graph::DRIVERS;
+
 /// The text of `qemu-img COMMAND --help`.
 pub fn of(command: &str) -> &'static str {
     match command {
@@ -45,12 +47,9 @@ pub fn general() -> String {
          This is cowproof's drop-in for qemu-img; it is not part of QEMU.\n",
         version(),
         include_str!("help/general.txt"),
-        wrapped(FORMATS),
+        wrapped(DRIVERS),
     )
 }
-
-/// The formats built here, by name.
-const FORMATS: &[&str] = &["file", "luks", "qcow", "qcow2", "raw"];
 
 /// Names in lines of at most 76 columns behind two spaces.
 fn wrapped(names: &[&str]) -> String {

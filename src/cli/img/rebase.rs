@@ -8,7 +8,7 @@ use crate::base::Error;
 use crate::base::error::errno;
 use crate::cli::progress::Printer;
 use crate::graph::open::open_node;
-use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags};
+use crate::graph::{CacheMode, DRIVERS, Environment, ImageArgument, OpenFlags};
 use crate::job::rebase::{self, Rebase, Step};
 use crate::node::{BackingReference, SharedNode};
 
@@ -27,9 +27,6 @@ const CHOICES: &[Choice] = &[
     Choice::flag('u', "backing-unsafe"),
     Choice::flag('c', "compress"),
 ];
-
-/// Formats that a backing file can have.
-const FORMATS: &[&str] = &["file", "luks", "qcow", "qcow2", "raw"];
 
 #[derive(Default)]
 struct Options {
@@ -121,7 +118,7 @@ fn rebase(
     progress: &Printer,
 ) -> Result<(), Failure> {
     if let Some(format) = &options.backing_format
-        && !FORMATS.contains(&format.as_str())
+        && !DRIVERS.contains(&format.as_str())
     {
         return Err(Failure::words(format!("Invalid format name: '{format}'")));
     }

@@ -69,6 +69,26 @@ const KNOWN_DRIVERS: [&str; 43] = [
     "host_floppy",
 ];
 
+/// Every driver that is built here: formats, protocols and filters.
+pub const DRIVERS: &[&str] = &[
+    "blkdebug",
+    "blklogwrites",
+    "blkverify",
+    "compress",
+    "copy-on-read",
+    "file",
+    "host_device",
+    "luks",
+    "null-aio",
+    "null-co",
+    "preallocate",
+    "qcow",
+    "qcow2",
+    "quorum",
+    "raw",
+    "throttle",
+];
+
 /// True for every driver name that the real tools know, built here or not.
 pub(crate) fn is_known_driver(name: &str) -> bool {
     KNOWN_DRIVERS.contains(&name)
