@@ -146,7 +146,7 @@ fn what_can_not_be_leaves_nothing_behind() {
         ),
         (
             &[&luks, &apart, &["9223372036854775807"]],
-            "payload: The image size is too large for file format 'luks'\n",
+            "payload: The requested file size is too large\n",
         ),
         (
             &[
