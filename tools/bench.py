@@ -323,16 +323,42 @@ def rows(bench):
 
         return row
 
-    def small_requests(verb, target):
+    def requests(verb, kind, target, kib, count, scattered):
+        """One process, one request after the other."""
+
         def row():
             generator = random.Random(3)
-            pages = bench.bytes >> 12
-            lines = "".join(f"{verb} -q {generator.randrange(pages) << 12} 4k\n" for _ in range(20_000))
-            image = bench.encrypted("luks", bench.random_raw())
-            command = [*SECRET, "--image-opts", opts(image)]
-            return Row(command, target, tool="qemu-io", stdin=lines.encode())
+            places = bench.bytes // (kib << 10)
+            numbers = (generator.randrange(places) if scattered else index % places for index in range(count))
+            lines = "".join(f"{verb} -q {number * kib}k {kib}k\n" for number in numbers)
+            template = bench.encrypted("luks", bench.random_raw()) if kind == "luks" else bench.plain()
+            image = bench.path("requests.qcow2")
+            key = [*SECRET, "--image-opts", opts(image)] if kind == "luks" else ["-f", "qcow2", image]
+            return Row(key, target, tool="qemu-io", stdin=lines.encode(), prepare=lambda: shutil.copyfile(template, image))
 
         return row
+
+    def small(verb, kind, target=None):
+        return requests(verb, kind, target, 4, 20_000, True)
+
+    def in_order(verb, kind):
+        return requests(verb, kind, None, 64, 2 * (bench.bytes >> 16), False)
+
+    def commit():
+        base, top = bench.path("base.qcow2"), bench.path("top.qcow2")
+
+        def make(template):
+            bench.setup("create", "-q", "-f", "qcow2", base, str(bench.bytes))
+            bench.setup("create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", template)
+            bench.setup("convert", "-n", "-f", "raw", "-O", "qcow2", bench.random_raw(), template)
+            shutil.copyfile(base, bench.path("base-template.qcow2"))
+
+        def prepare():
+            shutil.copyfile(bench.once("top-template.qcow2", make), top)
+            shutil.copyfile(bench.path("base-template.qcow2"), base)
+
+        verify = ["compare", "-f", "raw", "-F", "qcow2", bench.random_raw(), base]
+        return Row(["commit", "-q", top], None, prepare=prepare, verify=verify)
 
     luks = ["-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"]
     return [
@@ -358,8 +384,15 @@ def rows(bench):
         ("unlock at 2 s of iterations", unlock),
         ("amend: add a key slot, iter-time=10", amend("state=active,new-secret=n,iter-time=10", None)),
         ("amend: erase a key slot", amend("state=inactive,keyslot=1", None)),
-        ("20,000 × read 4 KiB, LUKS qcow2", small_requests("read", 10)),
-        ("20,000 × write 4 KiB, LUKS qcow2", small_requests("write", 10)),
+        ("20,000 × read 4 KiB, qcow2", small("read", "plain")),
+        ("20,000 × write 4 KiB, qcow2", small("write", "plain")),
+        ("20,000 × read 4 KiB, LUKS qcow2", small("read", "luks", 10)),
+        ("20,000 × write 4 KiB, LUKS qcow2", small("write", "luks", 10)),
+        ("all in order by 64 KiB, twice: read, qcow2", in_order("read", "plain")),
+        ("the same: write, qcow2", in_order("write", "plain")),
+        ("the same: read, LUKS qcow2", in_order("read", "luks")),
+        ("the same: write, LUKS qcow2", in_order("write", "luks")),
+        ("commit", commit),
         ("info", lambda: Row(["info", bench.plain()], 3, repeat=100)),
     ]
 
