@@ -247,7 +247,20 @@ impl Player {
     fn resize(&mut self, sectors: u16) {
         let length = u64::from(sectors) * SECTOR % SIZE_MAX;
         if self.image.resize(length, Preallocation::Off).is_ok() {
+            let end = self.disk.len();
             self.disk.resize(usize::try_from(length).unwrap_or(0), 0);
+            self.uncover(end);
+        }
+    }
+
+    /// What lay behind a disk's end in its last cluster shows again when the disk grows: shrinking keeps it, as in the
+    /// real tools.
+    fn uncover(&mut self, end: usize) {
+        let cluster = usize::try_from(self.cluster).unwrap_or(usize::MAX);
+        let until = end.next_multiple_of(cluster).min(self.disk.len());
+        if let Some(tail) = self.disk.get_mut(end..until) {
+            let read = self.image.read_at(GuestOffset::new(end as u64), tail);
+            self.must(read);
         }
     }
 
