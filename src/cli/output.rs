@@ -34,6 +34,8 @@ pub(in crate::cli) struct Output<W: Sink> {
     sink: W,
     buffer: Vec<u8>,
     each_line: bool,
+    /// A line that was begun ends before whatever is printed next.
+    line_is_open: bool,
     /// What other threads have said since.
     said: Arc<Mutex<String>>,
 }
@@ -51,6 +53,12 @@ pub(in crate::cli) fn print_now(text: &str) {
     let mut output = STANDARD.lock();
     output.print(text);
     output.flush();
+}
+
+/// The line that progress was shown in ends when something is printed next, at the latest when the program does: after
+/// what went wrong.
+pub(in crate::cli) fn end_line_later() {
+    STANDARD.lock().line_is_open = true;
 }
 
 /// The process's own.
@@ -72,6 +80,7 @@ impl<W: Sink> Output<W> {
             sink,
             buffer: Vec::new(),
             each_line,
+            line_is_open: false,
             said: Arc::default(),
         }
     }
@@ -101,6 +110,9 @@ impl<W: Sink> Output<W> {
     }
 
     pub(in crate::cli) fn print(&mut self, text: &str) {
+        if std::mem::take(&mut self.line_is_open) {
+            self.add("\n");
+        }
         let said = std::mem::take(&mut *self.said.lock());
         if !said.is_empty() {
             self.add(&said);

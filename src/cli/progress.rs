@@ -16,13 +16,23 @@ pub struct Printer {
 impl Printer {
     /// A printer that says 0 now, or nothing ever.
     pub fn start(on: bool, step: f64) -> Self {
-        let printer = Self {
+        let printer = Self::waiting(on, step);
+        printer.begin();
+        printer
+    }
+
+    /// A printer that says nothing yet; its line ends even when it never begins.
+    pub fn waiting(on: bool, step: f64) -> Self {
+        Self {
             on,
             step,
             shown: Mutex::new(0.0),
-        };
-        printer.print(0.0);
-        printer
+        }
+    }
+
+    /// Says 0.
+    pub fn begin(&self) {
+        self.print(0.0);
     }
 
     /// How far a job of several phases is. What is known of the whole grows with each: percents may fall.
@@ -83,7 +93,7 @@ impl Drop for Printer {
     /// The line ends however the job ended.
     fn drop(&mut self) {
         if self.on {
-            output::print_now("\n");
+            output::end_line_later();
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn check(format: &str, options: &OptionTree) -> Result<Checked> {
         let spec = known
             .iter()
             .find(|option| option.name == name)
-            .ok_or_else(|| unknown(format, name))?;
+            .ok_or_else(|| unknown(format, name, options))?;
         let text = checked(spec, value)?;
         // Numbers of key slots are read again from what was given: there a sign is not the same as the highest bit.
         let text = match text_of(value) {
@@ -39,9 +39,17 @@ pub fn check(format: &str, options: &OptionTree) -> Result<Checked> {
     Ok(Checked(checked_options))
 }
 
-fn unknown(format: &str, name: &str) -> Error {
+/// The refusal of an option; with a hint when `create` would take all of them.
+fn unknown(format: &str, name: &str, given: &OptionTree) -> Error {
     let error = Error::caller(format!("Invalid parameter '{name}'"));
-    let creatable = |options: &[OptionSpec]| options.iter().any(|option| option.name == name);
+    let amendable = amend_options(format).unwrap_or_default();
+    let creatable = |known: &[OptionSpec]| {
+        given.iter().all(|(name, value)| {
+            let mut options = known.iter().chain(amendable);
+            let spec = options.find(|option| option.name == name);
+            spec.is_some_and(|spec| checked(spec, value).is_ok())
+        })
+    };
     if format_options(format).is_some_and(creatable) {
         error.with_hint("This option is only supported for image creation")
     } else {

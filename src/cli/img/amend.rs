@@ -1,13 +1,13 @@
 //! `qemu-img amend`.
 
-use super::arguments::Choice;
+use super::arguments::{Arguments, Choice};
 use super::failure::{Failure, Outcome};
 use super::format_options::FormatOptions;
 use super::option_help;
 use super::session::{ImageOptions, Session, cache_mode, one_image};
 use crate::cli::progress::Printer;
-use crate::graph::options::parse_options;
-use crate::graph::{self, Environment, OpenFlags, OptionTree};
+use crate::graph::options::{Parsed, parse_options};
+use crate::graph::{self, Environment, OpenFlags};
 use crate::node::SharedNode;
 
 const CHOICES: &[Choice] = &[
@@ -44,79 +44,65 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     if options.is_empty() {
         return Err(Failure::Usage("Must specify options (-o)".to_owned()));
     }
-    let parsed = parse_options(options.text(), None);
-    let format = image.format.clone();
-    if let (true, Some(format)) = (parsed.help, format) {
-        option_help::amend(session, &format)?;
-        return Ok(0);
-    }
-    let name = one_image(given).map_err(|failure| match failure {
-        // Where to find help is not said here.
-        Failure::Usage(words) => Failure::words(words),
-        other => other,
-    })?;
-    image.refuse_contradiction()?;
-    let cache = cache_mode(&cache_name)
-        .ok_or_else(|| Failure::words(format!("Invalid cache option: {cache_name}")))?;
-    let environment = session.environment();
-    let flags = OpenFlags {
-        writable: true,
-        cache,
-        ..OpenFlags::default()
+    let request = Request {
+        image,
+        options: parse_options(options.text(), None),
+        force,
+        cache_name,
+        // From here on the line of the progress ends, even when it never began.
+        progress: Printer::waiting(wanted && !session.quiet, 1.0),
     };
-    let node = image.open(&name, flags, &environment)?;
-    let outcome = if parsed.help {
-        option_help::amend(session, node.driver())
-    } else {
-        amend(
-            session,
-            &node,
-            &parsed.tree,
-            Manner {
-                force,
-                progress: wanted,
-            },
-            &environment,
-        )
-    };
-    let closed = node.close();
-    outcome?;
-    closed?;
-    Ok(0)
+    request.carry_out(session, given)
 }
 
-/// How it is done.
-#[derive(Clone, Copy)]
-struct Manner {
+/// What the command line asks for.
+struct Request {
+    image: ImageOptions,
+    options: Parsed,
     force: bool,
-    progress: bool,
+    cache_name: String,
+    progress: Printer,
 }
 
-fn amend(
-    session: &Session,
-    node: &SharedNode,
-    options: &OptionTree,
-    manner: Manner,
-    environment: &Environment,
-) -> Result<(), Failure> {
-    let progress = manner.progress && !session.quiet;
-    let options = match graph::amend::check(node.driver(), options) {
-        Ok(options) => options,
-        Err(error) => {
-            session.report(&error);
-            // The line of the progress ends even when it never began.
-            session.print(if progress { "\n" } else { "" });
-            return Err(Failure::Said(1));
+impl Request {
+    fn carry_out(&self, session: &mut Session, given: Arguments) -> Outcome {
+        if let (true, Some(format)) = (self.options.help, &self.image.format) {
+            option_help::amend(session, format)?;
+            return Ok(0);
         }
-    };
-    let printer = Printer::start(progress, 1.0);
-    let amended = graph::amend::amend(node, &options, manner.force, environment, &|done, total| {
-        printer.report_phase(done, total);
-    });
-    // Here all is said to be done even when it failed.
-    printer.finish();
-    amended.map_err(|error| {
-        session.report(&error);
-        Failure::Said(1)
-    })
+        let name = one_image(given).map_err(|failure| match failure {
+            // Where to find help is not said here.
+            Failure::Usage(words) => Failure::words(words),
+            other => other,
+        })?;
+        self.image.refuse_contradiction()?;
+        let cache = cache_mode(&self.cache_name)
+            .ok_or_else(|| Failure::words(format!("Invalid cache option: {}", self.cache_name)))?;
+        let environment = session.environment();
+        let flags = OpenFlags {
+            writable: true,
+            cache,
+            ..OpenFlags::default()
+        };
+        let node = self.image.open(&name, flags, &environment)?;
+        let outcome = if self.options.help {
+            option_help::amend(session, node.driver())
+        } else {
+            self.amend(&node, &environment)
+        };
+        session.close_after(&node, outcome)?;
+        Ok(0)
+    }
+
+    fn amend(&self, node: &SharedNode, environment: &Environment) -> Result<(), Failure> {
+        let options = graph::amend::check(node.driver(), &self.options.tree)?;
+        self.progress.begin();
+        let amended =
+            graph::amend::amend(node, &options, self.force, environment, &|done, total| {
+                self.progress.report_phase(done, total);
+            });
+        // Here all is said to be done even when it failed.
+        self.progress.finish();
+        Ok(amended?)
+    }
 }

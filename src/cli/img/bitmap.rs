@@ -57,7 +57,6 @@ struct Options {
     actions: Vec<Action>,
     /// 0 like none: the image's own choice.
     granularity: u64,
-    granularity_given: bool,
     source: Option<String>,
     source_format: Option<String>,
 }
@@ -73,7 +72,6 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         let action = match option.key {
             "granularity" => {
                 options.granularity = parse_argument("granularity", &option.value)?;
-                options.granularity_given = true;
                 continue;
             }
             "source-file" => {
@@ -111,15 +109,17 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     };
     let node = options.image.open(name, flags, &environment)?;
     let outcome = open_source_and_act(&options, &node, bitmap, &environment);
-    let closed = node.close();
-    outcome?;
-    if let Err(error) = closed {
+    let mut code = 0;
+    if let Err(failure) = outcome {
+        code = session.say_outcome(Err(failure));
+    }
+    if let Err(error) = node.close() {
         session.say(&format!("Error while closing the image: {error}"));
         // The real tool tries to store bitmaps a second time when it ends; the first failure is the one that counts.
         let _ = node.close();
-        return Err(Failure::Said(1));
+        code = 1;
     }
-    Ok(0)
+    Ok(code)
 }
 
 fn open_source_and_act(
@@ -136,7 +136,11 @@ fn open_source_and_act(
         format: options.source_format.as_deref(),
         image_opts: false,
     };
-    let source = operand.open(OpenFlags::default(), environment)?;
+    let flags = OpenFlags {
+        no_backing: true,
+        ..OpenFlags::default()
+    };
+    let source = operand.open(flags, environment)?;
     let outcome = options.act(node, &source, bitmap);
     let closed = source.close();
     outcome?;
@@ -180,7 +184,7 @@ impl Options {
         let asked = |name| self.actions.iter().any(|action| action.name() == name);
         let contradictions = [
             (
-                self.granularity_given && !asked("add"),
+                self.granularity != 0 && !asked("add"),
                 "granularity only supported with --add",
             ),
             (

@@ -78,10 +78,7 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     };
     let node = image.open(&name, flags, &environment)?;
     let outcome = check(session, &node, &name, repair, output);
-    let closed = node.close();
-    let code = outcome?;
-    closed?;
-    Ok(code)
+    session.close_after(&node, outcome)
 }
 
 fn parse_repair(name: &str) -> Result<Repair, Failure> {

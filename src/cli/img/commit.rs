@@ -65,20 +65,17 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         None => CacheMode::Writeback,
     };
     let environment = session.environment();
-    let progress = Printer::start(options.progress && !session.quiet, 1.0);
-    let done = open_and_commit(&options, name, cache, &environment, &progress);
-    drop(progress);
-    done?;
+    open_and_commit(session, &options, name, cache, &environment)?;
     session.print_unless_quiet("Image committed.\n");
     Ok(0)
 }
 
 fn open_and_commit(
+    session: &Session,
     options: &Options,
     name: &str,
     cache: CacheMode,
     environment: &Environment,
-    progress: &Printer,
 ) -> Result<(), Failure> {
     let operand = Operand {
         name,
@@ -107,19 +104,28 @@ fn open_and_commit(
             return Err(failure);
         }
     };
+    let progress = Printer::start(options.progress && !session.quiet, 1.0);
     let found = find_base(&chain, options.base.as_deref(), name);
     chain.close()?;
-    let depth = found?;
+    let depth = match found {
+        Ok(depth) => depth,
+        // The real tool has opened it for writing by now: bitmaps are stored anew, a dirty image is repaired.
+        Err(failure) if chain.driver() == "qcow2" => {
+            let top = operand.open(flags, environment)?;
+            return session.close_after(&top, Err(failure));
+        }
+        Err(failure) => return Err(failure),
+    };
     let flags = OpenFlags {
         writable_backing: depth,
         ..flags
     };
     let top = operand.open(flags, environment)?;
-    let result = commit(options, &top, depth, progress);
-    let closed = top.close();
-    result?;
-    progress.finish();
-    Ok(closed?)
+    let result = commit(options, &top, depth, &progress);
+    if result.is_ok() {
+        progress.finish();
+    }
+    session.close_after(&top, result)
 }
 
 /// How many steps below the top the base is.

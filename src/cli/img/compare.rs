@@ -73,9 +73,10 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         return Err(Failure::Usage("Expecting two image file names".to_owned()));
     };
     let environment = session.environment();
-    let progress = Printer::start(options.progress && !session.quiet, 2.0);
+    let progress = Printer::waiting(options.progress && !session.quiet, 2.0);
     let a = options.open(0, a, &environment)?;
     let b = options.open(1, b, &environment)?;
+    progress.begin();
     let outcome = compare(session, &options, [&a, &b], &operands, &progress);
     let closed = b.close().and(a.close());
     let code = outcome?;

@@ -42,9 +42,7 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let environment = session.environment();
     let node = image.open(&name, OpenFlags::default(), &environment)?;
     let outcome = print(&node, start, longest, output);
-    let closed = node.close();
-    outcome?;
-    closed?;
+    session.close_after(&node, outcome)?;
     Ok(0)
 }
 

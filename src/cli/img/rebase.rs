@@ -71,11 +71,12 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     }
     let environment = session.environment();
     let progress = Printer::start(options.progress && !session.quiet, 2.0);
-    open_and_rebase(&options, name, &environment, &progress)?;
+    open_and_rebase(session, &options, name, &environment, &progress)?;
     Ok(0)
 }
 
 fn open_and_rebase(
+    session: &Session,
     options: &Options,
     name: &str,
     environment: &Environment,
@@ -105,9 +106,7 @@ fn open_and_rebase(
     if result.is_ok() {
         progress.finish();
     }
-    let closed = top.close();
-    result?;
-    Ok(closed?)
+    session.close_after(&top, result)
 }
 
 fn rebase(

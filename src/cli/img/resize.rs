@@ -84,9 +84,7 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     };
     let node = image.open(name, flags, &environment)?;
     let outcome = resize(session, &node, wanted, shrink, preallocation);
-    let closed = node.close();
-    outcome?;
-    closed?;
+    session.close_after(&node, outcome)?;
     session.print_unless_quiet("Image resized.\n");
     Ok(0)
 }

@@ -161,7 +161,21 @@ impl Session {
         code
     }
 
-    fn say_outcome(&self, outcome: Outcome) -> u8 {
+    /// Closes an image. What went wrong before is said before what closing it has to say.
+    pub fn close_after<T>(
+        &self,
+        node: &SharedNode,
+        outcome: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let outcome = outcome.map_err(|failure| Failure::Said(self.say_outcome(Err(failure))));
+        let closed = node.close();
+        let result = outcome?;
+        closed?;
+        Ok(result)
+    }
+
+    /// Says why a subcommand did not succeed; its exit code.
+    pub fn say_outcome(&self, outcome: Outcome) -> u8 {
         match outcome {
             Ok(code) | Err(Failure::Said(code)) => code,
             Err(Failure::Error(error, code)) => {

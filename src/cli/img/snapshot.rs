@@ -65,18 +65,19 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     };
     let node = image.open(&name, flags, &environment)?;
     let outcome = act(session, node.as_ref(), &action);
-    let closed = node.close();
     if outcome.is_err() && matches!(action, Action::Apply(_)) && node.driver() == "raw" {
         // Here the real tool opens the image again, and warns of a probed format again.
+        node.close()?;
         drop(node);
         let flags = OpenFlags {
             about_to_write: true,
             ..OpenFlags::default()
         };
         image.open(&name, flags, &environment)?.close()?;
+        outcome?;
+        return Ok(0);
     }
-    outcome?;
-    closed?;
+    session.close_after(&node, outcome)?;
     Ok(0)
 }
 

@@ -6,6 +6,7 @@ use super::command::{Complaint, Outcome};
 use super::session::{Session, check_range};
 use super::stats::Report;
 use super::words::{Options, number};
+use crate::base::error::errno;
 use crate::base::limits::MAX_REQUEST_BYTES;
 use crate::base::size::check_node_length;
 use crate::base::{Error, GuestOffset};
@@ -79,7 +80,13 @@ pub(super) fn truncate(session: &mut Session, words: &[&str]) -> Outcome {
     let length = number(length.ok_or(Complaint::Usage)?)?;
     session.settle();
     check_node_length(length)?;
-    session.node()?.resize(length, mode)?;
+    session.node()?.resize(length, mode).map_err(|error| {
+        if error.errno() == errno::ENOMEDIUM {
+            Error::caller("No medium inserted")
+        } else {
+            error
+        }
+    })?;
     Ok(())
 }
 

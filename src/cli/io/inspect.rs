@@ -46,7 +46,9 @@ pub(super) fn alloc(session: &mut Session, words: &[&str]) -> Outcome {
     };
     let node = session.node()?;
     session.settle();
-    let end = visible_length(node.as_ref())?;
+    let end = visible_length(node.as_ref()).map_err(|error| {
+        Complaint::Output(format!("is_allocated failed: {}", error.errno_text()))
+    })?;
     let count = count.min(end.saturating_sub(offset));
     let (mut place, mut sum) = (offset, 0);
     while place < offset + count {
@@ -72,7 +74,8 @@ pub(super) fn alloc(session: &mut Session, words: &[&str]) -> Outcome {
 pub(super) fn map(session: &mut Session, _: &[&str]) -> Outcome {
     let node = session.node()?;
     session.settle();
-    let end = visible_length(node.as_ref())?;
+    let end = visible_length(node.as_ref())
+        .map_err(|error| Complaint::Report(error.prefixed("Failed to query image length: ")))?;
     let mut place = 0;
     while place < end {
         let (is_allocated, length) = allocated(node.as_ref(), place, end).map_err(|error| {
@@ -106,7 +109,10 @@ fn tells_nothing(node: &SharedNode) -> bool {
 
 pub(super) fn info(session: &mut Session, _: &[&str]) -> Outcome {
     let node = session.node()?;
-    let info = node.info()?;
+    let Ok(info) = node.info() else {
+        // An image that was marked corrupt meanwhile has nothing to say.
+        return Err(Complaint::Said);
+    };
     let driver = node.driver();
     let mut text = format!("format name: {driver}\n");
     let protocol = node.file().is_none() && driver != "quorum";

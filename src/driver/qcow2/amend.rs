@@ -15,7 +15,8 @@ use super::metadata::Metadata;
 use super::preallocate::Growth;
 use crate::base::{Error, GuestOffset, Result};
 use crate::format::qcow2::header::{
-    AutoclearFeatures, CompatibleFeatures, CompressionType, IncompatibleFeatures, V3_HEADER_BYTES,
+    AutoclearFeatures, CompatibleFeatures, CompressionType, CryptMethod, IncompatibleFeatures,
+    V3_HEADER_BYTES,
 };
 use crate::format::qcow2::snapshot_table::Snapshot;
 use crate::node::{AmendRequest, Preallocation, ZeroFlags};
@@ -81,6 +82,11 @@ impl Qcow2 {
     fn plan_amendment(&self, request: &AmendRequest<'_>) -> Result<Plan> {
         let metadata = self.metadata()?;
         let header = &metadata.header;
+        if request.key_slots.is_some() && header.crypt_method == CryptMethod::None {
+            return Err(Error::caller(
+                "Can't amend encryption options - encryption not present",
+            ));
+        }
         let version = match request.compat.as_deref() {
             None => header.version,
             Some("0.10" | "v2") => 2,

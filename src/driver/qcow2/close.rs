@@ -28,7 +28,11 @@ impl Qcow2 {
     /// Flushes; `to_disk` tells whether a debugging node hears of the part below the tables.
     pub(super) fn flush_announced(&self, to_disk: bool) -> Result<()> {
         self.file.debug_event(DebugEvent::FlushToOs);
-        let mut metadata = self.metadata()?;
+        let mut metadata = self.metadata_even_if_dead();
+        if metadata.dead {
+            // Nothing is written any more: a write that found the corruption on its way may have succeeded.
+            return Ok(());
+        }
         metadata.write_tables()?;
         if to_disk {
             self.file.debug_event(DebugEvent::FlushToDisk);

@@ -65,7 +65,7 @@ impl Qcow2 {
             length,
             ..Extent::default()
         };
-        if !*self.preallocated.get_or_init(|| self.looks_preallocated()) {
+        if !self.asks_for_holes() {
             return Ok(stored);
         }
         let below = self.data.extent(host, length)?;
@@ -81,6 +81,11 @@ impl Qcow2 {
             zero: below.zero,
             ..stored
         })
+    }
+
+    /// Whether the file is asked where its holes are; found out once.
+    pub(super) fn asks_for_holes(&self) -> bool {
+        *self.preallocated.get_or_init(|| self.looks_preallocated())
     }
 
     /// The real tool's rule, found by punching holes into images of many sizes: a tenth of the counted clusters,

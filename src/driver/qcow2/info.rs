@@ -17,7 +17,7 @@ impl Qcow2 {
     /// Facts for `info`.
     pub(super) fn image_info(&self) -> Result<ImageInfo> {
         let bitmaps = self.bitmaps.lock();
-        let metadata = self.metadata_even_if_dead();
+        let metadata = self.metadata()?;
         let header = &metadata.header;
         let mut specific = Map::new();
         let mut put = |name: &str, value: Value| specific.insert(name.to_owned(), value);

@@ -69,11 +69,8 @@ impl Metadata {
         let tables_bytes = (end - 1) * cluster_size;
         self.file
             .write_zeroes(table, tables_bytes, ZeroFlags::empty())?;
-        self.header.l1_offset = if l1_clusters == 0 {
-            HostOffset::ZERO
-        } else {
-            l1
-        };
+        // Of a disk without a byte, too, though it has no table.
+        self.header.l1_offset = l1;
         self.header.refcount_table_offset = table;
         self.header.refcount_table_clusters = 1;
         self.write_l1_and_refcount_table_places()?;

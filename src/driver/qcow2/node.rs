@@ -27,6 +27,7 @@ impl Node for Qcow2 {
     }
 
     fn length(&self) -> Result<u64> {
+        drop(self.metadata()?);
         Ok(self.size())
     }
 

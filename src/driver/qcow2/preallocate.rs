@@ -57,10 +57,13 @@ impl Qcow2 {
         growth: &Growth,
     ) -> Result<()> {
         if self.geometry.external_data() {
-            let mapped = growth.how != Preallocation::Off || self.raw_data;
-            if mapped {
-                self.reserve_clusters(metadata, growth)?;
+            if growth.how == Preallocation::Off && !self.raw_data {
+                // As long as the disk from now on, even where it was longer.
+                return self.data.resize(growth.new, Preallocation::Off);
             }
+            let end = self.reserve_clusters(metadata, growth)?;
+            // The tail of a last cluster that had its place before stays as it is.
+            let mapped = end >= growth.new;
             return grow_data_file(&self.data, growth.new, &self.geometry, mapped, growth.how);
         }
         match growth.how {

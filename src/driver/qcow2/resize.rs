@@ -8,7 +8,9 @@ use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
 use super::preallocate::Growth;
 use super::tables::TableKind;
+use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
+use crate::format::qcow2::lookup::Hex;
 use crate::format::qcow2::{HostCluster, L1Entry, refcount};
 use crate::node::{DebugEvent, Preallocation};
 
@@ -147,8 +149,7 @@ impl Metadata {
         self.shrink_l1(geometry.l1_entries_for(length))
             .map_err(|error| error.prefixed("Failed to reduce the number of L2 tables: "))?;
         self.flush()?;
-        self.drop_empty_refcount_blocks()
-            .map_err(|error| error.prefixed("Failed to shrink the refcount table: "))?;
+        self.drop_empty_refcount_blocks()?;
         self.flush()?;
         // What is counted behind the file's end is not there.
         let clusters = self.file.length()?.div_ceil(cluster_size);
@@ -192,10 +193,11 @@ impl Metadata {
         let mut emptied = Vec::new();
         for index in 0..self.refcount_table.len() as u64 {
             let first = HostCluster::new(index.saturating_mul(per_block));
-            let Some(block) = self.refcount_block_of(first)? else {
+            let failed = |error: Error| error.prefixed("Failed to shrink the refcount table: ");
+            let Some(block) = self.refcount_block_of(first).map_err(failed)? else {
                 continue;
             };
-            self.load(TableKind::RefcountBlock, block)?;
+            self.load(TableKind::RefcountBlock, block).map_err(failed)?;
             let own = self.geometry.host_cluster(block);
             let own_index = (self.geometry.refcount_table_index(own) == index)
                 .then(|| self.geometry.refcount_block_index(own));
@@ -214,7 +216,8 @@ impl Metadata {
             }
         }
         for (index, block) in emptied {
-            self.drop_refcount_block(index, block)?;
+            self.drop_refcount_block(index, block)
+                .map_err(|error| error.prefixed("Failed to discard unused refblocks: "))?;
         }
         Ok(())
     }
@@ -231,11 +234,22 @@ impl Metadata {
         self.refcount_block_clusters.remove(&block);
         self.refcount_blocks.forget(offset);
         // A block that counted itself is gone with its count.
-        if self.refcount_block_of(block)?.is_some() {
-            self.free_clusters(block, 1, FreeReason::Other);
-        } else {
+        let Some(counting) = self.refcount_block_of(block)? else {
             self.lower_free_index(block);
+            return Ok(());
+        };
+        let count = self.refcount(block)?;
+        if count != 1 {
+            let corrupt = self.mark_corrupt(&format!(
+                "Invalid refcount: refblock offset {}, reftable index {}, block offset {}, refcount {}",
+                Hex(counting.bytes()),
+                self.geometry.refcount_table_index(block),
+                Hex(offset.bytes()),
+                Hex(count)
+            ));
+            return Err(corrupt.with_errno(errno::EINVAL));
         }
+        self.free_clusters(block, 1, FreeReason::Other);
         Ok(())
     }
 

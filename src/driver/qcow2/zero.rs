@@ -182,6 +182,8 @@ impl Qcow2 {
     fn zero_part(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
         let unit = self.geometry.subcluster_size();
         let first = offset.align_down(unit);
+        // Looking at what the rest reads as begins with the image's refcounts, once.
+        self.asks_for_holes();
         let visible = self.size().saturating_sub(first.bytes()).min(unit);
         let found = self.metadata()?.lookup(first, unit);
         let Ok(run) = found else {

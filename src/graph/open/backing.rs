@@ -51,8 +51,16 @@ impl BackingOptions {
 
 /// Opens what lies below `top`, and hangs each layer under the one above.
 ///
-/// A loop rather than a recursion: how long the chain is, the images decide.
+/// Where that fails, what was open is closed as ever: opening for writing may have marked it as in use.
 pub(super) fn open_chain(opener: &Opener<'_>, top: Layer) -> Result<()> {
+    let node = SharedNode::clone(&top.node);
+    open_below(opener, top).inspect_err(|_| {
+        let _ = node.close();
+    })
+}
+
+/// A loop rather than a recursion: how long the chain is, the images decide.
+fn open_below(opener: &Opener<'_>, top: Layer) -> Result<()> {
     let mut upper = top;
     let mut depth = 1;
     loop {

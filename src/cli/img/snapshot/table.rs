@@ -31,7 +31,7 @@ fn row(id: &str, tag: &str, size: &str, date: &str, clock: &str, icount: &str) -
     // Widths count bytes, as C's do. Writing to a String does not fail.
     let _ = writeln!(
         text,
-        "{id}{} {tag}{} {size:>8}{date:>20}{clock:>16}{icount:>11}",
+        "{id}{} {tag}{} {size:>8}{date:>20}{clock:>16} {icount:>10}",
         blanks(7, id),
         blanks(16, tag),
     );

@@ -16,16 +16,10 @@ impl Qcow2 {
         change: &KeySlotChange,
     ) -> Result<()> {
         let metadata = self.metadata()?;
-        let place = match (metadata.header.crypt_method, metadata.extensions.crypto) {
-            (CryptMethod::None, _) => {
-                return Err(Error::caller(
-                    "Can't amend encryption options - encryption not present",
-                ));
-            }
-            (CryptMethod::Luks, Some(place)) => place,
-            _ => {
-                return Err(Error::caller("Only LUKS encryption options can be amended"));
-            }
+        let (CryptMethod::Luks, Some(place)) =
+            (metadata.header.crypt_method, metadata.extensions.crypto)
+        else {
+            return Err(Error::caller("Only LUKS encryption options can be amended"));
         };
         let options = KeySlotOptions::from_change(change, request.force)?;
         let key = self

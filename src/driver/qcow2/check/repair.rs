@@ -226,7 +226,13 @@ impl Metadata {
             }
         }
         if repair {
-            self.guard_write(table, bytes.len() as u64, Area::ActiveL2)?;
+            self.guard_write(table, bytes.len() as u64, Area::ActiveL2)
+                .inspect_err(|error| {
+                    lines.say(&format!(
+                        "ERROR: Could not write L2 table; metadata overlap check failed: {}",
+                        error.errno_text()
+                    ));
+                })?;
             self.file.write_at(table, &bytes)?;
         }
         Ok(())

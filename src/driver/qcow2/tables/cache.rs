@@ -141,11 +141,14 @@ impl TableCache {
         offsets
     }
 
-    /// The dirty part of a table: its place in the file and its bytes.
-    pub fn dirty_bytes(&self, offset: HostOffset) -> Option<(HostOffset, &[u8])> {
+    /// What to write of a dirty table, the dirty part or the whole: its place in the file and its bytes.
+    pub fn dirty_bytes(&self, offset: HostOffset, whole: bool) -> Option<(HostOffset, &[u8])> {
         let slot = self.slots.get(*self.by_offset.get(&offset)?)?;
         if slot.dirty.is_empty() {
             return None;
+        }
+        if whole {
+            return Some((slot.offset, &slot.bytes));
         }
         let place = slot.offset.saturating_plus(slot.dirty.start as u64);
         Some((place, slot.bytes.get(slot.dirty.clone())?))

@@ -127,11 +127,14 @@ impl Metadata {
     ) -> Result<()> {
         self.settle(kind)?;
         self.guard_table_write(kind, offset)?;
+        let end = offset.plus(self.geometry.cluster_size())?;
+        // Of a table that the file does not have to its end, all is written.
+        let whole = self.file.length()? < end.bytes();
         let cache = match kind {
             TableKind::L2 => &mut self.l2_tables,
             TableKind::RefcountBlock => &mut self.refcount_blocks,
         };
-        if let Some((place, bytes)) = cache.dirty_bytes(offset) {
+        if let Some((place, bytes)) = cache.dirty_bytes(offset, whole) {
             self.file.debug_event(match kind {
                 TableKind::L2 => DebugEvent::L2Update,
                 TableKind::RefcountBlock => DebugEvent::RefblockUpdatePart,

@@ -11,13 +11,13 @@ fn dirty_ranges_grow_in_sectors_and_are_cleaned() {
     assert!(!cache.is_dirty());
     cache.change(at(1), 600..608).unwrap()[600] = 7;
     cache.change(at(1), 1030..1031).unwrap();
-    let (place, bytes) = cache.dirty_bytes(at(1)).unwrap();
+    let (place, bytes) = cache.dirty_bytes(at(1), false).unwrap();
     assert_eq!(
         (place, bytes.len(), bytes[88]),
         (HostOffset::new(4096 + 512), 1024, 7)
     );
     cache.mark_clean(at(1));
-    assert!(!cache.is_dirty() && cache.dirty_bytes(at(1)).is_none());
+    assert!(!cache.is_dirty() && cache.dirty_bytes(at(1), false).is_none());
 }
 
 #[test]
