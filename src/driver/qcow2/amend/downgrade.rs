@@ -81,10 +81,10 @@ impl Metadata {
         Ok(tables)
     }
 
-    /// Writes the shorter header. Bitmaps, which version 2 knows nothing of, are lost.
+    /// Writes the shorter header. Bitmaps stay, though version 2 has no bit that would say that they are valid: from now
+    /// on they count as out of date.
     pub(super) fn become_version_2(&mut self) -> Result<()> {
-        let bitmaps = self.extensions.bitmaps.take();
-        let written = self.change_header(|header| {
+        self.change_header(|header| {
             header.version = 2;
             header.header_length = V2_HEADER_BYTES;
             header.incompatible = IncompatibleFeatures::empty();
@@ -92,10 +92,6 @@ impl Metadata {
             header.autoclear = AutoclearFeatures::empty();
             header.compression_byte = 0;
             header.unknown_tail.clear();
-        });
-        if written.is_err() {
-            self.extensions.bitmaps = bitmaps;
-        }
-        written
+        })
     }
 }
