@@ -43,6 +43,10 @@ impl Qcow2 {
     fn save_metadata(&self) -> Result<()> {
         let mut bitmaps = self.bitmaps.lock();
         let mut metadata = self.metadata_even_if_dead();
+        if metadata.dead && !metadata.corruption_reported {
+            // The file failed where nobody could tell what it holds: what was not flushed is lost.
+            return Err(Error::eio());
+        }
         if !self.writable || metadata.dead {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::image::Qcow2;
 use super::metadata::{FreeReason, Metadata};
 use super::overlap::Area;
+use super::tables::TableKind;
 use super::write::Payload;
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
@@ -179,6 +180,8 @@ impl Metadata {
                 if now.raw() & OFFSET_MASK != 0 {
                     return Err(Error::eio());
                 }
+                // What the place held before can't be inflated.
+                self.require_file_first(TableKind::L2);
                 self.change_l2(table, index, 1, |_, _| entry)
             });
         if committed.is_err() {

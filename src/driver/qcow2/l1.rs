@@ -89,10 +89,13 @@ impl Metadata {
         self.file.flush()?;
         self.file.debug_event(DebugEvent::L1GrowActivateTable);
         let old_place = self.header.l1_offset;
-        self.header.l1_offset = place;
-        self.header.l1_entries = u32::try_from(count).map_err(|_| Error::bare(errno::EFBIG))?;
-        self.write_l1_place()?;
-        self.file.flush()?;
+        let old = (old_place, self.header.l1_entries);
+        let count = u32::try_from(count).map_err(|_| Error::bare(errno::EFBIG))?;
+        self.switch((place, count), old, &mut |metadata, (place, count)| {
+            metadata.header.l1_offset = place;
+            metadata.header.l1_entries = count;
+            metadata.write_l1_place()
+        })?;
         self.l1 = entries;
         let old_clusters = (old_entries * 8).div_ceil(self.geometry.cluster_size());
         let first = self.geometry.host_cluster(old_place);

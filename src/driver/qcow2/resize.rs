@@ -226,8 +226,10 @@ impl Metadata {
         let offset = self.geometry.host_offset(block);
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let place = self.header.refcount_table_offset.plus(index as u64 * 8)?;
-        self.file.write_at(place, &0_u64.to_be_bytes())?;
-        self.file.flush()?;
+        let old = self.refcount_table.get(index).copied().unwrap_or(0);
+        self.switch(0_u64, old, &mut |metadata, entry| {
+            metadata.file.write_at(place, &entry.to_be_bytes())
+        })?;
         if let Some(entry) = self.refcount_table.get_mut(index) {
             *entry = 0;
         }

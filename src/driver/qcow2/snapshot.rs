@@ -249,10 +249,9 @@ impl Metadata {
         } else {
             self.allocate_clusters(clusters)?
         };
-        let old = (self.header.snapshot_count, self.header.snapshots_offset);
+        let old_place = self.header.snapshots_offset;
         let switched = self.switch_snapshot_table(place, count, &bytes);
         if let Err(error) = switched {
-            (self.header.snapshot_count, self.header.snapshots_offset) = old;
             self.free_clusters(
                 self.geometry.host_cluster(place),
                 clusters,
@@ -264,7 +263,7 @@ impl Metadata {
         self.snapshots = snapshots;
         self.snapshot_table_bytes = bytes.len() as u64;
         self.index_snapshot_tables();
-        let first = self.geometry.host_cluster(old.1);
+        let first = self.geometry.host_cluster(old_place);
         self.free_clusters(first, old_clusters, FreeReason::Snapshot);
         Ok(())
     }
@@ -275,10 +274,12 @@ impl Metadata {
             self.file.write_at(place, bytes)?;
         }
         self.flush()?;
-        self.header.snapshot_count = count;
-        self.header.snapshots_offset = place;
-        self.write_snapshots_place()?;
-        self.file.flush()
+        let old = (self.header.snapshot_count, self.header.snapshots_offset);
+        self.switch((count, place), old, &mut |metadata, (count, place)| {
+            metadata.header.snapshot_count = count;
+            metadata.header.snapshots_offset = place;
+            metadata.write_snapshots_place()
+        })
     }
 
     /// The disk has the snapshot's length already.
@@ -316,15 +317,12 @@ impl Metadata {
         }
         let mut active = l1.clone();
         active.resize(self.l1.len(), L1Entry::EMPTY);
-        let old = std::mem::replace(&mut self.l1, active);
-        let written = self.write_whole_l1().and_then(|()| self.file.flush());
-        match written {
-            Ok(()) => Ok(old),
-            Err(error) => {
-                self.l1 = old;
-                Err(error)
-            }
-        }
+        let old = self.l1.clone();
+        self.switch(active, old.clone(), &mut |metadata, entries| {
+            metadata.l1 = entries;
+            metadata.write_whole_l1()
+        })?;
+        Ok(old)
     }
 
     fn delete_snapshot(&mut self, index: usize) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The driver against the real tools. Against a flat vector it is tested from outside: `iotests/model.rs`.
 
 mod crash;
+mod crash_states;
 mod injected;
 mod iv;
 mod iv_jobs;

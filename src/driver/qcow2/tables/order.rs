@@ -198,4 +198,21 @@ impl Metadata {
             self.write_all(TableKind::RefcountBlock)
         }
     }
+
+    /// Writes something that points at the new state of the image, durably. A failure writes the old state again: the
+    /// first write may have happened or not, and nobody knows what to keep. When not even that works, nothing is
+    /// written any more, as both states are still whole.
+    pub(in crate::driver::qcow2) fn switch<T>(
+        &mut self,
+        new: T,
+        old: T,
+        write: &mut dyn FnMut(&mut Self, T) -> Result<()>,
+    ) -> Result<()> {
+        let switched = write(self, new).and_then(|()| self.file.flush());
+        if switched.is_err() {
+            let back = write(self, old).and_then(|()| self.file.flush());
+            self.dead |= back.is_err();
+        }
+        switched
+    }
 }

@@ -12,7 +12,7 @@ use crate::base::{GuestOffset, Result};
 use crate::crypto::secret::Secret;
 use crate::driver::memory::Memory;
 use crate::format::qcow2::header::CompressionType;
-use crate::node::{Extent, HostFile, Node, Preallocation, ZeroFlags};
+use crate::node::{DebugEvent, Extent, HostFile, Node, Preallocation, ZeroFlags};
 
 /// What reached the file.
 #[derive(Clone, Debug)]
@@ -41,9 +41,20 @@ impl Event {
 pub(super) struct Recorder {
     pub(super) file: Memory,
     pub(super) events: Mutex<Vec<Event>>,
+    /// How many events there were when the driver announced something.
+    pub(super) labels: Mutex<Vec<(usize, &'static str)>>,
 }
 
 impl Recorder {
+    /// A file that holds these bytes.
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            file: Memory::new(bytes, 1 << 30),
+            events: Mutex::default(),
+            labels: Mutex::default(),
+        }
+    }
+
     fn note(&self, event: Event) {
         self.events.lock().push(event);
     }
@@ -100,6 +111,11 @@ impl Node for Recorder {
         self.file.extent(offset, length)
     }
 
+    fn debug_event(&self, event: DebugEvent) {
+        let happened = self.events.lock().len();
+        self.labels.lock().push((happened, event.name()));
+    }
+
     fn close(&self) -> Result<()> {
         Ok(())
     }
@@ -146,10 +162,7 @@ fn record(seed: u64) -> History {
     })
     .unwrap();
     let start = memory.snapshot();
-    let recorder = Arc::new(Recorder {
-        file: Memory::new(start.clone(), 1 << 30),
-        events: Mutex::new(Vec::new()),
-    });
+    let recorder = Arc::new(Recorder::new(start.clone()));
     let options = Qcow2OpenOptions {
         writable: true,
         discard_unmap: true,

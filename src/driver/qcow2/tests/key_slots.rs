@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::super::create::{Qcow2CreateOptions, Qcow2Encryption, create};
 use super::super::{Qcow2, Qcow2OpenOptions};
 use super::crash::{Event, Recorder};
@@ -143,10 +141,7 @@ fn no_crash_loses_the_last_working_key_slot() {
     ];
     for (before, change, survivors) in cases {
         let bytes = start(before);
-        let recorder = Arc::new(Recorder {
-            file: Memory::new(bytes.clone(), 1 << 30),
-            events: Mutex::new(Vec::new()),
-        });
+        let recorder = Arc::new(Recorder::new(bytes.clone()));
         amend(recorder.clone(), change);
         let events = recorder.events.lock().clone();
         assert!(events.len() >= 4, "{change}: {} events", events.len());

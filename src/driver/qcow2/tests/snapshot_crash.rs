@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::super::create::{Qcow2CreateOptions, create};
 use super::super::{Qcow2, Qcow2OpenOptions};
 use super::Dice;
@@ -125,10 +123,7 @@ fn snapshots_survive_a_crash() {
         create(&HostFile::new(memory.clone()), &options, &|| unreachable!()).unwrap();
         let mut bytes = memory.snapshot();
         for round in 0..8 {
-            let recorder = Arc::new(Recorder {
-                file: Memory::new(bytes, 1 << 30),
-                events: Mutex::new(Vec::new()),
-            });
+            let recorder = Arc::new(Recorder::new(bytes));
             let options = Qcow2OpenOptions {
                 writable: true,
                 ..Qcow2OpenOptions::default()
