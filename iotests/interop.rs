@@ -127,6 +127,26 @@ fn every_case_of_the_matrix_agrees_both_ways() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// The test of the test: one wrong byte, whoever reads or writes it, and the matrix fails.
+#[cfg(feature = "mutants")]
+#[test]
+fn a_wrong_byte_is_seen() {
+    use cowproof::driver::mutants::{WRONG_BYTE_READ, WRONG_BYTE_WRITTEN};
+    let Some(theirs) = Tools::real() else {
+        eprintln!("skipped(no qemu-img): the interop matrix needs the real tools on PATH");
+        return;
+    };
+    let cases = matrix::pairwise();
+    let plain = |case: &&Case| !case.is_encrypted() && case.format == matrix::Format::Qcow2V3;
+    let case = cases.iter().find(plain).expect("a plain case");
+    let outcome = |ours: &Tools| judge(case, DEFAULT_SEED, ours, &theirs);
+    assert_eq!(outcome(&Tools::with_fault("none")), Ok(()));
+    for fault in [WRONG_BYTE_READ, WRONG_BYTE_WRITTEN] {
+        let why = outcome(&Tools::with_fault(fault)).expect_err(fault);
+        assert!(why.contains(" at offset "), "{fault}: {why}");
+    }
+}
+
 #[test]
 fn random_cases_agree_both_ways() {
     let Some(theirs) = Tools::real() else {

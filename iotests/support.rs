@@ -39,4 +39,27 @@ impl Tools {
             _links: Some(links),
         }
     }
+
+    /// The built-in reference with a fault (`cowproof::driver::mutants`).
+    #[cfg(feature = "mutants")]
+    #[allow(dead_code, reason = "not every target has a fault to see")]
+    pub fn with_fault(mutant: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let scripts = tempfile::tempdir().expect("a temporary directory");
+        let script = |name: &str| {
+            let path = scripts.path().join(name);
+            let program = env!("CARGO_BIN_EXE_cowproof");
+            let text =
+                format!("#!/bin/bash\nCOWPROOF_MUTANT={mutant} exec -a {name} {program} \"$@\"\n");
+            std::fs::write(&path, text).expect("a script");
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&path, mode).expect("a program");
+            path
+        };
+        Self {
+            img: script("qemu-img"),
+            io: script("qemu-io"),
+            _links: Some(scripts),
+        }
+    }
 }

@@ -49,7 +49,7 @@ const FORMATS: [Format; 4] = [
 const CLUSTER_SIZES: [u64; 4] = [512, 4096, 65536, 2 << 20];
 const REFCOUNT_BITS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 const COMPRESSIONS: [&str; 3] = ["none", "zlib", "zstd"];
-const ENCRYPTIONS: [&[(&str, &str)]; 7] = [
+const ENCRYPTIONS: [&[(&str, &str)]; 8] = [
     &[],
     &[("format", "aes")],
     &[("format", "luks")],
@@ -59,6 +59,11 @@ const ENCRYPTIONS: [&[(&str, &str)]; 7] = [
         ("cipher-alg", "aes-128"),
         ("cipher-mode", "cbc"),
         ("ivgen-alg", "plain64"),
+    ],
+    &[
+        ("format", "luks"),
+        ("cipher-mode", "cbc"),
+        ("ivgen-alg", "plain"),
     ],
     &[
         ("format", "luks"),

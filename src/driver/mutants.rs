@@ -17,6 +17,11 @@ pub const HEAD_IN_CLEAR: &str = "head-in-clear";
 /// A freed cluster that is used again takes the guest's sector.
 pub const REUSE_GUEST_SECTOR: &str = "reuse-guest-sector";
 
+/// One byte of what the guest writes is another.
+pub const WRONG_BYTE_WRITTEN: &str = "wrong-byte-written";
+/// One byte of what the guest reads is another.
+pub const WRONG_BYTE_READ: &str = "wrong-byte-read";
+
 static CHOSEN: LazyLock<String> =
     LazyLock::new(|| std::env::var("COWPROOF_MUTANT").unwrap_or_default());
 
@@ -46,4 +51,27 @@ pub fn takes_the_other_domain(luks: bool, host: HostOffset) -> bool {
 /// Whether what is copied in front of a write stays in clear.
 pub fn leaves_heads_in_clear() -> bool {
     *CHOSEN == HEAD_IN_CLEAR
+}
+
+/// What reaches the image of what the guest writes.
+pub fn written(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if *CHOSEN == WRONG_BYTE_WRITTEN {
+        spoil(&mut bytes);
+    }
+    bytes
+}
+
+/// What the guest gets of what was read.
+pub fn note_read(bytes: &mut [u8]) {
+    if *CHOSEN == WRONG_BYTE_READ {
+        spoil(bytes);
+    }
+}
+
+fn spoil(bytes: &mut [u8]) {
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 0x20;
+    }
 }

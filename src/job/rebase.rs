@@ -267,3 +267,6 @@ impl Work<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

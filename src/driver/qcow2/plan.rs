@@ -407,8 +407,8 @@ impl Metadata {
     }
 
     /// Points the mapping at the written clusters and frees what they replace. `copied`: data was moved here, so
-    /// it must be durable before the mapping (qcow2 §11). So must be all data of new clusters: what they held before
-    /// is another sector's. A mapping that can't be changed gives the clusters back.
+    /// it must be durable before the mapping (qcow2 §11). So must be all data that the mapping did not show: what
+    /// its place held before is another sector's, or was zeroed. A mapping that can't be changed gives the clusters back.
     pub(super) fn commit_write(&mut self, change: &MappingChange, copied: bool) -> Result<()> {
         let table = match self.writable_l2(change.first) {
             Ok(table) => table,
@@ -420,7 +420,7 @@ impl Metadata {
         let geometry = self.geometry;
         let index = geometry.l2_index(change.first);
         let count = usize::try_from(change.clusters).unwrap_or(usize::MAX);
-        if copied || change.allocated {
+        if copied || change.holds_data {
             self.require_file_first(TableKind::L2);
         }
         // Only this change may leave its refcounts for later; all others count first.

@@ -16,7 +16,10 @@ impl Qcow2 {
             return Ok(());
         }
         let _request = self.request();
-        self.read_held(offset, buffer)
+        self.read_held(offset, buffer)?;
+        #[cfg(feature = "mutants")]
+        crate::driver::mutants::note_read(buffer);
+        Ok(())
     }
 
     /// Fills `buffer` while the caller holds the range; VM state lies behind the disk's end.

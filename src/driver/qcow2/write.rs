@@ -39,6 +39,10 @@ impl Qcow2 {
         let length = payload.bytes().len() as u64;
         self.check_range(offset, length)?;
         self.mark_dirty(offset.bytes(), length);
+        #[cfg(feature = "mutants")]
+        let mut bytes = crate::driver::mutants::written(payload.bytes());
+        #[cfg(feature = "mutants")]
+        let payload = Payload::Scratch(&mut bytes);
         self.write_anywhere(offset, payload, None)
     }
 

@@ -160,6 +160,38 @@ fn the_real_tools_read_our_volumes() {
     }
 }
 
+/// The first slot that opens wins: one behind it that would take hours is not tried.
+#[test]
+fn slots_are_tried_in_their_order() {
+    const SLOT_0: usize = 208;
+    const SLOT_7: usize = SLOT_0 + 7 * 48;
+    let options = LuksCreateOptions {
+        cipher_algorithm: CipherAlgorithm::Aes128,
+        iter_time_ms: 0,
+        ..LuksCreateOptions::default()
+    };
+    let mut bytes = vec![0; usize::try_from(plan_volume(&options).unwrap()).unwrap()];
+    let mut write = |offset: u64, data: &[u8]| {
+        let start = usize::try_from(offset).unwrap();
+        bytes[start..start + data.len()].copy_from_slice(data);
+        Ok(())
+    };
+    let key = secret("a password");
+    create_volume(&options, &key, None, &mut write).unwrap();
+    let open = |bytes: &[u8]| {
+        open_volume(&reader(bytes), Some(&key), &UnlockOptions::default()).map(|_| ())
+    };
+    // Enabled, with more iterations than anybody waits for.
+    bytes.copy_within(SLOT_0..SLOT_0 + 4, SLOT_7);
+    bytes[SLOT_7 + 4..SLOT_7 + 8].fill(0xff);
+    open(&bytes).unwrap();
+    // In front of the slot that opens, the same is in the way.
+    let too_many = bytes[SLOT_7..SLOT_7 + 8].to_vec();
+    bytes[SLOT_0..SLOT_0 + 8].copy_from_slice(&too_many);
+    let error = open(&bytes).unwrap_err().to_string();
+    assert!(error.contains("4294967295"), "{error}");
+}
+
 #[test]
 fn impossible_volumes_are_refused_before_anything_is_written() {
     let mut options = LuksCreateOptions {

@@ -50,6 +50,10 @@ fn workloads(configuration: Configuration, length: usize) -> Vec<Vec<Operation>>
             .collect();
         all.extend(level.iter().map(|numbers| sequence(numbers)));
     }
+    // Found something once: zeroed, durably, and then written in part to the place that it kept.
+    let [zero, flush, part] =
+        [(5, 0), (13, 1), (2, 2)].map(|(number, step)| configuration.operations(step)[number]);
+    all.push(vec![zero, flush, part]);
     let mut dice = Dice::new(configuration as u64 + 1);
     if length < 3 {
         for _ in 0..SAMPLE {

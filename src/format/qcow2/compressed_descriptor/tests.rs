@@ -22,6 +22,8 @@ fn encoding_inverts_decoding() {
             (cluster * 7, 1),
             (cluster * 7 + 79, 79),
             (cluster * 9 - 3, cluster - 1),
+            // Ends with a sector.
+            (cluster * 7 + 100, 412),
         ] {
             let raw =
                 CompressedDescriptor::encode(&geometry, HostOffset::new(host), length).unwrap();
@@ -37,4 +39,17 @@ fn encoding_inverts_decoding() {
             None
         );
     }
+}
+
+#[test]
+fn data_over_a_border_refers_to_both_clusters() {
+    let geometry = Geometry::new(12, 4, false).unwrap();
+    let clusters = |host, length| {
+        let host = HostOffset::new(host);
+        CompressedDescriptor { host, length }.host_clusters(&geometry)
+    };
+    assert_eq!(clusters(0x5000, 0x1000), (HostCluster::new(5), 1));
+    assert_eq!(clusters(0x5e00, 0x200), (HostCluster::new(5), 1));
+    assert_eq!(clusters(0x5e00, 0x400), (HostCluster::new(5), 2));
+    assert_eq!(clusters(0x5fff, 0x1002), (HostCluster::new(5), 3));
 }
