@@ -374,6 +374,7 @@ files!(
     convert_targets,
     dd,
     devices_and_filters,
+    encryption,
     rebase,
     repair,
     sweep_amend,

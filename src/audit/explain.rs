@@ -61,7 +61,7 @@ const fn reuse(id: FindingId) -> (&'static str, &'static str) {
         ),
         FindingId::Ecb => (
             "Equal data looks equal everywhere",
-            "In ECB mode the same 16 bytes always become the same scrambled 16 bytes, wherever they \
+            "In ECB mode the same few bytes (a block of 16, or of 8) always become the same scrambled bytes, wherever they \
              are. Patterns, repeated records and empty areas can be seen without the password.",
         ),
         FindingId::Ctr => (

@@ -64,6 +64,7 @@ struct Inner {
     kind: Kind,
     message: String,
     hints: Vec<String>,
+    unended: bool,
     errno: i32,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -82,6 +83,7 @@ impl Error {
             kind,
             message: message.into(),
             hints: Vec::new(),
+            unended: false,
             errno,
             source: None,
         }))
@@ -119,6 +121,7 @@ impl Error {
             kind,
             message: String::new(),
             hints: Vec::new(),
+            unended: false,
             errno,
             source: None,
         }))
@@ -141,6 +144,19 @@ impl Error {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hints.push(hint.into());
         self
+    }
+
+    /// Adds a last line that stays without an end: so the real tool prints it.
+    #[must_use]
+    pub fn with_unended_hint(self, hint: impl Into<String>) -> Self {
+        let mut error = self.with_hint(hint);
+        error.0.unended = true;
+        error
+    }
+
+    /// False when the last hint's line has no end.
+    pub fn ends_its_last_line(&self) -> bool {
+        !self.0.unended
     }
 
     /// Attaches the error that caused this one.

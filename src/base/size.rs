@@ -226,24 +226,24 @@ fn three_digits(value: f64) -> String {
     }
 }
 
-/// A number as options take them: decimal, `0x…`, or octal with a leading zero; a sign is allowed.
+/// A number as options take them: decimal, `0x…`, or octal with a leading zero; blanks and a sign may stand in front.
 pub fn signed_number(value: &str) -> Option<i64> {
-    let (negative, digits) = match value.strip_prefix('-') {
+    let trimmed = value.trim_ascii_start();
+    let (negative, digits) = match trimmed.strip_prefix('-') {
         Some(rest) => (true, rest),
-        None => (false, value.strip_prefix('+').unwrap_or(value)),
+        None => (false, trimmed.strip_prefix('+').unwrap_or(trimmed)),
     };
     if digits.starts_with(['+', '-']) {
         return None;
     }
     let hexadecimal = digits.strip_prefix("0x").or(digits.strip_prefix("0X"));
     let number = match hexadecimal {
-        Some(rest) => i64::from_str_radix(rest, 16),
-        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8),
+        Some(rest) => u64::from_str_radix(rest, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => u64::from_str_radix(digits, 8),
         None => digits.parse(),
     };
-    number
-        .ok()
-        .map(|number| if negative { -number } else { number })
+    let number = i128::from(number.ok()?);
+    i64::try_from(if negative { -number } else { number }).ok()
 }
 
 /// Refuses a length that no disk can have, in the real tool's words.

@@ -1,6 +1,6 @@
 //! Passphrases: wiped when dropped, never printed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use std::str::FromStr;
@@ -74,6 +74,8 @@ pub struct SecretDefinition {
 #[derive(Debug, Default)]
 pub struct SecretStore {
     secrets: HashMap<String, Secret>,
+    /// Ids of objects of other kinds.
+    others: HashSet<String>,
 }
 
 impl SecretStore {
@@ -86,6 +88,11 @@ impl SecretStore {
         true
     }
 
+    /// Remembers an id that belongs to an object of another kind.
+    pub fn reserve(&mut self, id: &str) {
+        self.others.insert(id.to_owned());
+    }
+
     /// Adds what `--object secret,…` describes, decoded and decrypted (luks1 §10).
     pub fn define(&mut self, definition: SecretDefinition) -> Result<()> {
         let SecretDefinition {
@@ -95,7 +102,7 @@ impl SecretStore {
             key_id,
             iv,
         } = definition;
-        if self.secrets.contains_key(&id) {
+        if self.secrets.contains_key(&id) || self.others.contains(&id) {
             return Err(Error::caller(format!(
                 "attempt to add duplicate property '{id}' to object (type 'container')"
             )));
@@ -116,6 +123,9 @@ impl SecretStore {
 
     /// The secret with that id.
     pub fn lookup(&self, id: &str) -> Result<Secret> {
+        if self.others.contains(id) {
+            return Err(Error::key(format!("Object with id '{id}' is not a secret")));
+        }
         self.secrets
             .get(id)
             .cloned()

@@ -2,7 +2,7 @@
 
 use super::create::prepare::checked;
 use super::create::tables::{OptionSpec, amend_options, format_options};
-use super::options::values::{parse_switch, text_of};
+use super::options::values::parse_switch;
 use super::{Environment, OptionTree};
 use crate::base::{Error, Result};
 use crate::node::amend::AmendProgress;
@@ -29,11 +29,6 @@ pub fn check(format: &str, options: &OptionTree) -> Result<Checked> {
             .find(|option| option.name == name)
             .ok_or_else(|| unknown(format, name, options))?;
         let text = checked(spec, value)?;
-        // Numbers of key slots are read again from what was given: there a sign is not the same as the highest bit.
-        let text = match text_of(value) {
-            Some(given) if spec.name.ends_with("keyslot") => given,
-            _ => text,
-        };
         checked_options.push((spec.name, text));
     }
     Ok(Checked(checked_options))
@@ -93,7 +88,9 @@ fn set(request: &mut AmendRequest<'_>, name: &str, value: &str) -> Result<()> {
         slots => {
             let slots = slots.strip_prefix("encrypt.").unwrap_or(slots);
             let change = request.key_slots.get_or_insert_default();
-            change.set(slots, value)?;
+            if !change.set(slots, value) {
+                return Err(Error::caller(format!("Invalid parameter '{name}'")));
+            }
         }
     }
     Ok(())

@@ -5,6 +5,8 @@ mod encrypted_zeros;
 pub(in crate::graph) mod prepare;
 pub mod tables;
 
+pub use build::take_luks;
+
 use super::options::values::text_of;
 use super::{Environment, OptionTree};
 use crate::base::{Error, Result};
@@ -51,7 +53,8 @@ impl Prepared {
     pub fn formatting_line(&self) -> String {
         let mut line = format!("Formatting '{}', fmt={}", self.filename, self.format);
         for (name, value) in self.options.iter() {
-            let value = text_of(value).unwrap_or_default().replace(',', ",,");
+            let value = prepare::shown(name, &text_of(value).unwrap_or_default());
+            let value = value.replace(',', ",,");
             for piece in [" ", name, "=", &value] {
                 line.push_str(piece);
             }

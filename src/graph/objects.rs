@@ -35,12 +35,17 @@ const CREATABLE: [&str; 12] = [
 ];
 
 /// Names that the real tools know and answer `invalid object type` to.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 10] = [
+    "can-bus",
     "cryptodev-backend",
+    "cryptodev-backend-builtin",
+    "iommufd",
     "iothread",
     "memory-backend-file",
     "memory-backend-ram",
+    "rng-builtin",
     "rng-random",
+    "tls-cipher-suites",
 ];
 
 const SECRET_HELP: &str = "secret options:\n  data=<string>\n  file=<string>\n  format=<QCryptoSecretFormat>\n  iv=<string>\n  keyid=<string>";
@@ -76,6 +81,7 @@ pub fn add_object(
                 "attempt to add duplicate property '{id}' to object (type 'container')"
             )));
         }
+        secrets.reserve(&id);
         groups.insert(id, Arc::new(group));
         return Ok(None);
     }

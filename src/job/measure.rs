@@ -45,12 +45,14 @@ pub fn qcow2(target: &Qcow2Target, size: u64, data: u64) -> Result<Sizes> {
     }
     let header = cluster;
     let encryption = target.encryption_header.next_multiple_of(cluster);
-    let mapped = header + l1 + l2_tables * cluster + encryption;
+    // The real tool counts no refcounts for the LUKS header.
+    let mapped = header + l1 + l2_tables * cluster;
     let clusters = mapped
         .checked_add(guest)
         .ok_or_else(too_large)?
         .div_ceil(cluster);
-    let metadata = mapped + refcounts(clusters, cluster, target.refcount_bits) * cluster;
+    let metadata =
+        mapped + refcounts(clusters, cluster, target.refcount_bits) * cluster + encryption;
     let written = match target.preallocation {
         Preallocation::Off | Preallocation::Metadata => data.min(guest),
         Preallocation::Falloc | Preallocation::Full => guest,

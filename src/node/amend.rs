@@ -1,7 +1,5 @@
 //! What `amend` changes of an image that exists.
 
-use crate::base::size::signed_number;
-use crate::base::{Error, Result};
 use crate::crypto::secret::SecretStore;
 
 /// Gets the work that is done and the work that there is in all.
@@ -55,7 +53,8 @@ impl<'a> AmendRequest<'a> {
     }
 }
 
-/// A change of LUKS key slots; secrets by their ids.
+/// A change of LUKS key slots; secrets by their ids. Numbers are texts as they were given: what is wrong with them is told
+/// behind what is wrong with the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySlotChange {
     /// `active` or `inactive`.
@@ -64,27 +63,24 @@ pub struct KeySlotChange {
     pub new_secret: Option<String>,
     /// The secret whose slots are erased.
     pub old_secret: Option<String>,
-    /// The one slot that is meant.
-    pub keyslot: Option<i64>,
+    /// The number of the one slot that is meant.
+    pub keyslot: Option<String>,
     /// Milliseconds that PBKDF2 takes.
-    pub iter_time_ms: Option<i64>,
+    pub iter_time: Option<String>,
 }
 
 impl KeySlotChange {
     /// Sets one option by its name without prefix; false when there is no such option.
-    pub fn set(&mut self, name: &str, value: &str) -> Result<bool> {
-        let number = || {
-            signed_number(value)
-                .ok_or_else(|| Error::caller(format!("Parameter '{name}' expects integer")))
+    pub fn set(&mut self, name: &str, value: &str) -> bool {
+        let place = match name {
+            "state" => &mut self.state,
+            "new-secret" => &mut self.new_secret,
+            "old-secret" => &mut self.old_secret,
+            "keyslot" => &mut self.keyslot,
+            "iter-time" => &mut self.iter_time,
+            _ => return false,
         };
-        match name {
-            "state" => self.state = Some(value.to_owned()),
-            "new-secret" => self.new_secret = Some(value.to_owned()),
-            "old-secret" => self.old_secret = Some(value.to_owned()),
-            "keyslot" => self.keyslot = Some(number()?),
-            "iter-time" => self.iter_time_ms = Some(number()?),
-            _ => return Ok(false),
-        }
-        Ok(true)
+        *place = Some(value.to_owned());
+        true
     }
 }

@@ -139,8 +139,9 @@ impl Session {
     /// `qemu-img: words` on standard error, with the error's hints behind it.
     pub fn report(&self, error: &Error) {
         eprintln!("{}: {error}", self.program);
-        for hint in error.hints() {
-            eprintln!("{hint}");
+        eprint!("{}", error.hints().join("\n"));
+        if !error.hints().is_empty() && error.ends_its_last_line() {
+            eprintln!();
         }
     }
 

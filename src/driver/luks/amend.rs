@@ -36,9 +36,6 @@ pub fn amend_volume(
     context: &AmendContext<'_>,
     options: &KeySlotOptions,
 ) -> Result<Header> {
-    let state = options
-        .state
-        .ok_or_else(|| Error::caller("Parameter 'state' is missing"))?;
     let header = inspect_volume(access.read, context.detached)?;
     let mut amend = Amend {
         access,
@@ -46,7 +43,7 @@ pub fn amend_volume(
         options,
         header,
     };
-    match state {
+    match options.state {
         SlotTarget::Active => amend.activate()?,
         SlotTarget::Inactive => amend.erase()?,
     }
@@ -77,8 +74,10 @@ impl Amend<'_, '_> {
         let passphrase = self.context.secrets.passphrase(new_secret)?;
         let key_bytes = self.header.suite().key_bytes();
         let time = options.iter_time_ms.unwrap_or(DEFAULT_ITER_TIME_MS);
-        let iterations = kdf::iterations_for(self.header.hash(), key_bytes, time, 1)
-            .map_err(|error| error.with_hint(format!("Failed to write to keyslot {index}")))?;
+        let iterations =
+            kdf::iterations_for(self.header.hash(), key_bytes, time, 1).map_err(|error| {
+                error.with_unended_hint(format!("Failed to write to keyslot {index}"))
+            })?;
         let master = unlock::find_master_key(
             &self.header,
             self.access.read,
@@ -111,12 +110,10 @@ impl Amend<'_, '_> {
                 .first_empty_slot()
                 .ok_or_else(|| Error::caller("Can't add a keyslot - all keyslots are in use"));
         };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the real tool prints the low 32 bits, unsigned"
-        )]
-        let index = valid_index(given).ok_or_else(|| invalid_slot(i64::from(given as u32)))?;
+        let index = valid_index(given).ok_or_else(|| {
+            // The real tool prints it unsigned here, signed when it erases.
+            invalid_slot(low_half(given).cast_unsigned())
+        })?;
         if self.slot(index)?.active() && !self.options.force {
             return Err(Error::caller(format!(
                 "Refusing to overwrite active keyslot {index} - please erase it first"
@@ -154,7 +151,7 @@ impl Amend<'_, '_> {
     }
 
     fn one_slot_to_erase(&self, given: i64, old: Option<&Secret>) -> Result<usize> {
-        let index = valid_index(given).ok_or_else(|| invalid_slot(given))?;
+        let index = valid_index(given).ok_or_else(|| invalid_slot(low_half(given)))?;
         if let Some(old) = old
             && !self.opens(index, old)?
         {
@@ -258,11 +255,10 @@ impl Amend<'_, '_> {
     }
 
     fn slot(&self, index: usize) -> Result<&KeySlot> {
-        let given = i64::try_from(index).unwrap_or(i64::MAX);
         self.header
             .slots
             .get(index)
-            .ok_or_else(|| invalid_slot(given))
+            .ok_or_else(|| invalid_slot(index))
     }
 
     fn active_slots(&self) -> usize {
@@ -278,14 +274,19 @@ impl Amend<'_, '_> {
     }
 }
 
+/// Observed: only the low 32 bits are looked at.
+#[expect(clippy::cast_possible_truncation, reason = "what the real tool does")]
+const fn low_half(given: i64) -> i32 {
+    given as i32
+}
+
 fn valid_index(given: i64) -> Option<usize> {
-    // Observed: only the low 32 bits are looked at.
-    usize::try_from(given & i64::from(u32::MAX))
+    usize::try_from(low_half(given))
         .ok()
         .filter(|index| *index < SLOT_COUNT)
 }
 
-fn invalid_slot(given: i64) -> Error {
+fn invalid_slot(given: impl std::fmt::Display) -> Error {
     Error::caller(format!(
         "Invalid keyslot {given} specified, must be between 0 and 7"
     ))

@@ -51,7 +51,7 @@ impl LuksCreateOptions {
             "hash-alg" => self.hash = value.parse()?,
             "iter-time" => {
                 self.iter_time_ms = signed_number(value).ok_or_else(|| {
-                    Error::caller(format!("Parameter '{prefix}{name}' expects a number"))
+                    Error::caller(format!("Parameter '{prefix}{name}' expects integer"))
                 })?;
             }
             _ => return Ok(false),

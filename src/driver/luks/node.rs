@@ -21,8 +21,8 @@ use crate::crypto::cipher::{IvObserver, SharedCipher};
 use crate::crypto::secret::{Secret, SecretStore};
 use crate::format::luks1::Header;
 use crate::node::{
-    AmendRequest, DebugEvent, Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn,
-    ZeroFlags,
+    Access, AmendRequest, DebugEvent, Extent, HostFile, ImageInfo, Node, Permissions,
+    Preallocation, SharedNode, Turn, ZeroFlags,
 };
 
 const SECTOR: u64 = SECTOR_SIZE as u64;
@@ -473,12 +473,24 @@ impl Node for Luks {
 
     fn amend(&self, request: &AmendRequest<'_>) -> Result<()> {
         let change = request.key_slots.clone().unwrap_or_default();
-        let options = KeySlotOptions::from_change(&change, request.force)?;
         let key = self
             .key
             .as_ref()
             .ok_or_else(|| super::volume::missing_key(""))?;
-        self.amend_key_slots(key, request.secrets, &options)
+        let options = KeySlotOptions::from_change(&change, request.force)?;
+        // Nobody else may look at the header meanwhile, though several may use the volume.
+        let used = Permissions::CONSISTENT_READ | Permissions::WRITE;
+        let alone = Access {
+            used,
+            unshared: used,
+        };
+        self.set_access(alone)?;
+        let amended = self.amend_key_slots(key, request.secrets, &options);
+        let shared = Access {
+            used,
+            ..Access::default()
+        };
+        self.set_access(shared).and(amended)
     }
 
     fn file(&self) -> Option<SharedNode> {

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::base::size::signed_number;
 use crate::base::{Error, Result};
 use crate::node::KeySlotChange;
 
@@ -30,10 +31,10 @@ impl FromStr for SlotTarget {
 
 /// A change of key slots, as `amend -o` gives it. Secrets are named by id: which of them is looked up, and when, is part
 /// of what the real tools say about bad combinations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySlotOptions {
     /// `state`.
-    pub state: Option<SlotTarget>,
+    pub state: SlotTarget,
     /// `new-secret`.
     pub new_secret: Option<String>,
     /// `old-secret`.
@@ -47,15 +48,27 @@ pub struct KeySlotOptions {
 }
 
 impl KeySlotOptions {
-    /// What a request asks for.
+    /// What a request asks for. Of several faults the first in the real tool's order is told.
     pub fn from_change(change: &KeySlotChange, force: bool) -> Result<Self> {
+        let state = change
+            .state
+            .as_deref()
+            .ok_or_else(|| Error::caller("Parameter 'state' is missing"))?;
         Ok(Self {
-            state: change.state.as_deref().map(str::parse).transpose()?,
+            state: state.parse()?,
             new_secret: change.new_secret.clone(),
             old_secret: change.old_secret.clone(),
-            keyslot: change.keyslot,
-            iter_time_ms: change.iter_time_ms,
+            keyslot: number("keyslot", change.keyslot.as_deref())?,
+            iter_time_ms: number("iter-time", change.iter_time.as_deref())?,
             force,
         })
     }
+}
+
+fn number(name: &str, text: Option<&str>) -> Result<Option<i64>> {
+    text.map(|text| {
+        signed_number(text)
+            .ok_or_else(|| Error::caller(format!("Parameter '{name}' expects integer")))
+    })
+    .transpose()
 }

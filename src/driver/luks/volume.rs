@@ -181,6 +181,15 @@ pub fn create_volume(
     unlocked(header, &master, observer)
 }
 
+/// Refuses an `iter-time` that [`create_volume`] would refuse, without measuring for the usual ones.
+pub fn check_iter_time(options: &LuksCreateOptions) -> Result<()> {
+    if (0..=10_000).contains(&options.iter_time_ms) {
+        return Ok(());
+    }
+    let key_bytes = options.suite().key_bytes();
+    kdf::iterations_for(options.hash, key_bytes, options.iter_time_ms, 1).map(|_| ())
+}
+
 /// The digest gets one eighth of the time: it is checked for each slot.
 const DIGEST_SHARE: u64 = 8;
 

@@ -365,7 +365,8 @@ fn take_encryption(
     Ok((encryption, key))
 }
 
-fn take_luks(tree: &mut OptionTree, prefix: &str) -> Result<LuksCreateOptions> {
+/// Takes what a new LUKS volume is to be like. Of several faults the first in the real tool's order is told.
+pub fn take_luks(tree: &mut OptionTree, prefix: &str) -> Result<LuksCreateOptions> {
     let mut options = LuksCreateOptions::default();
     for name in [
         "cipher-alg",
@@ -378,6 +379,9 @@ fn take_luks(tree: &mut OptionTree, prefix: &str) -> Result<LuksCreateOptions> {
         if let Some(value) = tree.take_text(name) {
             options.set(name, &value, prefix)?;
         }
+    }
+    if tree.lookup("detached-header").is_some() {
+        return Err(Error::caller("Parameter 'detached-header' is unexpected"));
     }
     Ok(options)
 }
@@ -480,9 +484,6 @@ fn luks_plan(size: u64, mut tree: OptionTree, environment: &Environment) -> Resu
         None => Preallocation::Off,
         Some(text) => parse_preallocation(&text).ok_or_else(|| invalid_value(&text))?,
     };
-    if tree.lookup("detached-header").is_some() {
-        return Err(Error::caller("Parameter 'detached-header' is unexpected"));
-    }
     let options = take_luks(&mut tree, "")?;
     let key = tree
         .take_text("key-secret")

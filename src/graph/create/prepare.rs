@@ -146,7 +146,23 @@ pub(in crate::graph) fn checked(option: &OptionSpec, value: &Value) -> Result<St
         ValueKind::Text => Ok(text),
         ValueKind::Switch => parse_switch(option.name, &text).map(|_| text),
         ValueKind::Size => size::parse_option(option.name, &text).map(signed),
+        // These are read again, as they were given, by who needs them: a sign is not the same as the highest bit there.
+        ValueKind::Number if read_twice(option.name) => {
+            parse_number(option.name, &text).map(|_| text)
+        }
         ValueKind::Number => parse_number(option.name, &text).map(signed),
+    }
+}
+
+fn read_twice(name: &str) -> bool {
+    ["keyslot", "iter-time"].contains(&name.trim_start_matches("encrypt."))
+}
+
+/// A checked value as it is shown.
+pub(super) fn shown(name: &str, text: &str) -> String {
+    match parse_number(name, text) {
+        Ok(number) if read_twice(name) => signed(number),
+        _ => text.to_owned(),
     }
 }
 

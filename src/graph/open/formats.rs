@@ -250,11 +250,13 @@ struct EncryptOptions {
 }
 
 impl EncryptOptions {
-    fn take(opener: &Opener<'_>, tree: &mut OptionTree) -> Self {
+    fn take(opener: &Opener<'_>, tree: &mut OptionTree, context: &Context) -> Self {
         let mut below = tree.take_below("encrypt.");
         let format = below.take_text("format");
+        // Without I/O nobody asks for the key: the secret may be missing.
         let key = below
             .take_text("key-secret")
+            .filter(|_| !context.flags.no_io)
             .map(|id| opener.environment.secrets.passphrase(&id));
         // Of a nested name the real tools tell the outermost part.
         let outermost = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
@@ -292,7 +294,7 @@ fn open_qcow1(
     context: &Context,
 ) -> Result<SharedNode> {
     let filename = shown::format_name("qcow", &file.filename(), None, tree);
-    let encrypt = EncryptOptions::take(opener, tree);
+    let encrypt = EncryptOptions::take(opener, tree, context);
     let host = HostFile::new(SharedNode::clone(file));
     let mut options = Qcow1OpenOptions {
         writable: context.flags.writable,
@@ -320,7 +322,7 @@ fn open_qcow2(
     context: &Context,
 ) -> Result<SharedNode> {
     let filename = shown::format_name("qcow2", &file.filename(), None, tree);
-    let encrypt = EncryptOptions::take(opener, tree);
+    let encrypt = EncryptOptions::take(opener, tree, context);
     let host = HostFile::new(SharedNode::clone(file));
     let mut options = Qcow2OpenOptions {
         writable: context.flags.writable,

@@ -4,10 +4,9 @@ use super::super::failure::Failure;
 use super::super::session::Session;
 use crate::base::size::parse_option;
 use crate::base::{Error, Result};
-use crate::driver::luks::LuksCreateOptions;
-use crate::driver::luks::volume::plan_volume;
+use crate::driver::luks::volume::{check_iter_time, plan_volume};
 use crate::graph::create::tables::{OptionSpec, ValueKind, create_options};
-use crate::graph::create::unknown_format;
+use crate::graph::create::{take_luks, unknown_format};
 use crate::graph::options::values::{parse_number, parse_switch};
 use crate::graph::{Environment, OptionTree};
 use crate::job::measure::{self, Qcow2Target, Sizes};
@@ -54,7 +53,7 @@ impl Target {
         Ok(match format {
             "raw" => Self::Raw,
             "luks" => Self::Luks {
-                header: luks_header(&mut tree, "", environment)?,
+                header: luks_header(tree, "", environment)?,
             },
             _ => Self::Qcow2 {
                 backed: tree.lookup("backing_file").is_some(),
@@ -126,7 +125,7 @@ fn qcow2(tree: &mut OptionTree, environment: &Environment) -> Result<Qcow2Target
     };
     let refcount_bits = refcount_bits(tree)?;
     let encryption_header = match tree.take_text("encrypt.format").as_deref() {
-        Some("luks") => luks_header(tree, "encrypt.", environment)?,
+        Some("luks") => luks_header(tree.take_below("encrypt."), "encrypt.", environment)?,
         _ => 0,
     };
     Ok(Qcow2Target {
@@ -165,19 +164,17 @@ fn refcount_bits(tree: &mut OptionTree) -> Result<u64> {
 }
 
 /// Bytes before the payload of a volume with these options, which must name a usable secret.
-fn luks_header(tree: &mut OptionTree, prefix: &str, environment: &Environment) -> Result<u64> {
-    let mut options = LuksCreateOptions::default();
-    for (full_name, value) in tree.iter() {
-        if let Some(name) = full_name.strip_prefix(prefix) {
-            options.set(name, value.as_str().unwrap_or_default(), prefix)?;
-        }
-    }
-    let parameter = format!("{prefix}key-secret");
-    let secret = tree
-        .take_text(&parameter)
-        .ok_or_else(|| Error::key(format!("Parameter '{parameter}' is required for cipher")))?;
+fn luks_header(mut tree: OptionTree, prefix: &str, environment: &Environment) -> Result<u64> {
+    let options = take_luks(&mut tree, prefix)?;
+    let secret = tree.take_text("key-secret").ok_or_else(|| {
+        Error::key(format!(
+            "Parameter '{prefix}key-secret' is required for cipher"
+        ))
+    })?;
     environment.secrets.passphrase(&secret)?;
-    plan_volume(&options)
+    let header = plan_volume(&options)?;
+    check_iter_time(&options)?;
+    Ok(header)
 }
 
 /// Bytes for the source's persistent bitmaps; `None` when the source can't have any.

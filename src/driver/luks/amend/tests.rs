@@ -89,7 +89,7 @@ fn options(text: &str) -> KeySlotOptions {
     let mut force = false;
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
-            Some((name, value)) => assert!(change.set(name, value).unwrap(), "{name}"),
+            Some((name, value)) => assert!(change.set(name, value), "{name}"),
             None => force = pair == "force",
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::GuestOffset;
+use crate::base::error::errno;
 use crate::node::Node;
 
 #[test]
@@ -27,6 +28,22 @@ fn parallel_writers_of_one_cluster_lose_nothing() {
         let lane = u8::try_from(sector % 8).unwrap();
         assert_eq!(bytes, [lane + 1; 512]);
     }
+}
+
+/// The real tool takes it, as if it were for the start of the cluster.
+#[test]
+fn a_compressed_write_belongs_to_a_whole_cluster() {
+    let fixture = open_bytes(created(1 << 20, None, None), None).unwrap();
+    for (offset, length) in [(512, 4096), (0, 512), (4096, 3584), (4608, 3584)] {
+        let error = fixture
+            .image
+            .write_compressed(GuestOffset::new(offset), &vec![4; length])
+            .unwrap_err();
+        assert_eq!(error.errno(), errno::EINVAL, "{offset} {length}");
+    }
+    let mut read = vec![9; 16384];
+    fixture.image.read_at(GuestOffset::ZERO, &mut read).unwrap();
+    assert_eq!(read, [0; 16384]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn amend(file: SharedNode, change: &str) {
     let mut slots = KeySlotChange::default();
     for pair in change.split(',') {
         match pair.split_once('=') {
-            Some((name, value)) => assert!(slots.set(name, value).unwrap(), "{name}"),
+            Some((name, value)) => assert!(slots.set(name, value), "{name}"),
             None => request.force = pair == "force",
         }
     }
