@@ -12,6 +12,7 @@ make "$IMAGE" 1M
 image_at "$IMAGE"
 hold() {
     # Another process has it open until its input ends.
+    : >held
     mkfifo in
     "$QEMU_IO" "$@" "${at[@]}" <in >held 2>&1 &
     holder=$!

@@ -184,7 +184,10 @@ fn data_commands_on_qcow() {
 #[test]
 fn layers_and_discards_on_qcow2() {
     let Some(pair) = Pair::new() else { return };
-    let rows: [(&[&str], &[&str]); 10] = [
+    let rows: [(&[&str], &[&str]); 13] = [
+        (&[], &["write -c 1M 0", "write -c 0 0"]),
+        (&[], &["truncate -m full 1M", "map"]),
+        (&[], &["write -q 0 64k", "truncate -m falloc 1M", "map"]),
         (
             &[],
             &["info", "write -c 1000 512", "write -c 64k 6k", "map"],
@@ -318,6 +321,7 @@ fn a_request_at_a_breakpoint_holds_nothing_else_up() {
 fn lines_from_standard_input() {
     let Some(pair) = Pair::new() else { return };
     let inputs = [
+        "length\0length\n",
         "length",
         "q\nlength\n",
         "\n\n  \nlength\n",
@@ -331,11 +335,11 @@ fn lines_from_standard_input() {
         "length\nabort\n",
         "close\nlength\nopen t.img\nlength",
     ];
+    // A line has 1023 bytes at most: what is longer is several.
+    let long = [1022, 1023, 1024, 2047].map(|length| format!("{:length$}\nlength\n", "length"));
+    let inputs = inputs.map(str::to_owned).into_iter().chain(long);
     let arguments = ["-f", "raw", "t.img"].map(str::to_owned).to_vec();
-    pair.compare(
-        "raw",
-        inputs.map(|input| (arguments.clone(), input.to_owned())),
-    );
+    pair.compare("raw", inputs.map(|input| (arguments.clone(), input)));
 }
 
 #[test]

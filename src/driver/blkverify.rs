@@ -1,7 +1,9 @@
 //! `blkverify`: an image and a raw copy of it, which must always say the same.
 
 use crate::base::{Error, GuestOffset, Result};
-use crate::node::{Access, Extent, ImageInfo, Node, Notices, SharedNode, ZeroFlags};
+use crate::node::{
+    Access, Extent, ImageInfo, Node, Notices, Permissions, Preallocation, SharedNode, ZeroFlags,
+};
 
 /// Two nodes side by side; the tool ends where they differ.
 pub struct Blkverify {
@@ -9,6 +11,7 @@ pub struct Blkverify {
     test: SharedNode,
     filename: String,
     notices: Notices,
+    unshared: Permissions,
 }
 
 fn code(outcome: &Result<()>) -> i32 {
@@ -33,7 +36,15 @@ impl Blkverify {
             test,
             filename,
             notices,
+            unshared: Permissions::empty(),
         }
+    }
+
+    /// What nobody else may do with the image.
+    #[must_use]
+    pub const fn unsharing(mut self, unshared: Permissions) -> Self {
+        self.unshared = unshared;
+        self
     }
 
     fn same_outcome(
@@ -117,6 +128,11 @@ impl Node for Blkverify {
         self.test.flush()
     }
 
+    /// As in the real tool the raw copy alone is resized.
+    fn resize(&self, length: u64, preallocation: Preallocation) -> Result<()> {
+        self.raw.resize(length, preallocation)
+    }
+
     fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
         let inside = self.length()?.saturating_sub(offset.bytes()).min(length);
         Ok(Extent {
@@ -151,7 +167,12 @@ impl Node for Blkverify {
     }
 
     fn set_access(&self, access: Access) -> Result<()> {
-        self.test.set_access(access)?;
+        let mut of_test = access;
+        of_test.unshared |= self.unshared;
+        if access.used.contains(Permissions::WRITE) {
+            of_test.used |= Permissions::RESIZE;
+        }
+        self.test.set_access(of_test)?;
         self.raw.set_access(access)
     }
 

@@ -1,5 +1,7 @@
 //! A filter that keeps what it reads: clusters that come from the backing chain are written to the image on top.
 
+use std::sync::Arc;
+
 use crate::base::{GuestOffset, Result};
 use crate::node::{
     Access, BackingReference, CheckReport, Extent, ImageInfo, Node, Preallocation, Repair,
@@ -15,13 +17,26 @@ const MAX_COPY: u64 = 1 << 20;
 pub struct CopyOnRead {
     inner: SharedNode,
     cluster: u64,
+    /// The last layer that is copied from; the whole chain is when not given.
+    bottom: Option<SharedNode>,
 }
 
 impl CopyOnRead {
     /// The filter over a writable image.
     pub fn new(inner: SharedNode) -> Result<Self> {
         let cluster = inner.info()?.cluster_size.unwrap_or(DEFAULT_CLUSTER);
-        Ok(Self { inner, cluster })
+        Ok(Self {
+            inner,
+            cluster,
+            bottom: None,
+        })
+    }
+
+    /// What only layers below `bottom` have is not copied.
+    #[must_use]
+    pub fn with_bottom(mut self, bottom: Option<SharedNode>) -> Self {
+        self.bottom = bottom;
+        self
     }
 
     /// Brings every cluster that `offset..offset+length` touches into the image.
@@ -37,12 +52,43 @@ impl CopyOnRead {
             if extent.length == 0 {
                 break;
             }
+            let mut length = extent.length;
             if !extent.allocated {
-                self.copy(position, extent.length)?;
+                let copied;
+                (copied, length) = self.is_copied(position, length)?;
+                if copied {
+                    self.copy(position, length)?;
+                }
             }
-            position = position.plus(extent.length)?;
+            position = position.plus(length)?;
         }
         Ok(())
+    }
+
+    /// Whether what the top does not have is to be copied, and how far that holds.
+    fn is_copied(&self, offset: GuestOffset, mut length: u64) -> Result<(bool, u64)> {
+        let Some(bottom) = &self.bottom else {
+            return Ok((true, length));
+        };
+        let mut layer = SharedNode::clone(&self.inner);
+        while !Arc::ptr_eq(&layer, bottom) {
+            let Some(below) = layer.backing() else {
+                break;
+            };
+            layer = below;
+            if offset.bytes() >= layer.length()? {
+                continue;
+            }
+            let extent = layer.extent(offset, length)?;
+            if extent.length == 0 {
+                continue;
+            }
+            length = length.min(extent.length);
+            if extent.allocated {
+                return Ok((true, length));
+            }
+        }
+        Ok((false, length))
     }
 
     fn copy(&self, offset: GuestOffset, length: u64) -> Result<()> {

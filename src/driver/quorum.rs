@@ -2,7 +2,7 @@
 
 use super::blkverify::first_difference;
 use crate::base::{Error, GuestOffset, Result};
-use crate::node::{Access, Extent, Node, Notices, SharedNode, ZeroFlags};
+use crate::node::{Access, Extent, Node, Notices, Permissions, SharedNode, ZeroFlags};
 
 /// What the options say.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct QuorumOptions {
     pub filename: String,
     /// `vote-threshold`: so many copies have to agree.
     pub threshold: usize,
+    /// What nobody else may do with the copies.
+    pub unshared: Permissions,
     /// `blkverify`: the tool ends where the two copies differ.
     pub verify: bool,
     /// `rewrite-corrupted`: copies that were outvoted are written again.
@@ -195,7 +197,9 @@ impl Node for Quorum {
             .collect()
     }
 
-    fn set_access(&self, access: Access) -> Result<()> {
+    /// Who else wrote to one copy would make it differ from the others.
+    fn set_access(&self, mut access: Access) -> Result<()> {
+        access.unshared |= self.options.unshared;
         self.copies
             .iter()
             .try_for_each(|copy| copy.set_access(access))

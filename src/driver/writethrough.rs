@@ -84,6 +84,6 @@ impl Node for Writethrough {
 
     fn write_zeroes(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
         self.inner.write_zeroes(offset, length, flags)?;
-        self.inner.flush_write()
+        self.after_write()
     }
 }

@@ -123,6 +123,16 @@ pub(super) fn zone_reset(_: &mut Session, words: &[&str]) -> Outcome {
     zone(words, "reset")
 }
 
+/// It has no options, and complains of the first that it is given; what else looks like one is a number.
 pub(super) fn zone_append(_: &mut Session, words: &[&str]) -> Outcome {
-    zone(words, "append")
+    let mut words = words.to_vec();
+    let option = words
+        .iter()
+        .position(|word| word.len() > 1 && word.starts_with('-'));
+    if let Some(place) = option
+        && let Some(letter) = words.remove(place).chars().nth(1).filter(|c| *c != '-')
+    {
+        eprintln!("zone_append: invalid option -- '{letter}'");
+    }
+    zone(&words, "append")
 }

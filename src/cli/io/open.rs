@@ -67,11 +67,7 @@ impl Switches {
     /// What can't go together, in the words of an open that fails.
     fn refuse_contradiction(self) -> Result<()> {
         let direct = matches!(self.flags.cache, CacheMode::None | CacheMode::Directsync);
-        if self.flags.force_share && self.flags.writable {
-            Err(Error::caller(
-                "force-share=on can only be used with read-only images",
-            ))
-        } else if self.native_aio && !direct {
+        if self.native_aio && !direct {
             Err(Error::caller(
                 "aio=native was specified, but it requires cache.direct=on, which was not specified.",
             ))
@@ -130,6 +126,14 @@ impl Session {
     pub(super) fn open_image(&mut self, argument: ImageArgument, switches: Switches) -> Result<()> {
         if self.image.is_some() {
             return Err(Error::caller("file open already, try 'help close'"));
+        }
+        if let ImageArgument::Options(tree) | ImageArgument::Named { options: tree, .. } = &argument
+            && switches.flags.force_share
+            && tree
+                .lookup("force-share")
+                .is_some_and(|given| given.as_str() != Some("on"))
+        {
+            return Err(Error::caller("-U conflicts with image options"));
         }
         let opened = switches
             .refuse_contradiction()
@@ -190,7 +194,7 @@ pub(super) fn open(session: &mut Session, words: &[&str]) -> Outcome {
             name: (*name).to_owned(),
             options,
         },
-        ([], Some(tree)) => ImageArgument::Options(tree),
+        ([], tree) => ImageArgument::Options(tree.unwrap_or_default()),
         _ => return Err(Complaint::Usage),
     };
     session.open_image(argument, switches)?;
@@ -282,7 +286,12 @@ fn refuse_changes(image: &OpenImage, changes: &Changes) -> Result<()> {
         "file" => "",
         _ => "file.",
     };
-    let of_the_file = ["filename", "locking", "aio"];
+    let file = image.node.file();
+    let file_driver = file.as_ref().map(|file| file.driver());
+    if given("file.driver").is_some_and(|driver| Some(driver.as_str()) != file_driver) {
+        return Err(unchangeable("driver"));
+    }
+    let of_the_file = ["filename", "locking", "aio", "node-name"];
     if let Some(name) = named.iter().find(|name| changed(name)) {
         return Err(unchangeable(name));
     }
@@ -292,12 +301,26 @@ fn refuse_changes(image: &OpenImage, changes: &Changes) -> Result<()> {
     {
         return Err(unchangeable(name));
     }
+    let nothing_below = image.node.backing().is_none();
+    let below = |name: &str| {
+        (nothing_below && name.starts_with("backing."))
+            || (name == "data-file" && image.node.data_file().is_none())
+            || (image.node.driver() == "qcow" && name.starts_with("encrypt."))
+    };
+    if let Some((name, _)) = changes.options.iter().find(|(name, _)| below(name)) {
+        return Err(unchangeable(name));
+    }
     if let Some(node) = given("backing").or_else(|| given("file")) {
         return Err(Error::caller(format!(
             "Cannot find device='' nor node-name='{node}'"
         )));
     }
-    if image.flags.writable && given("read-only").as_deref() == Some("on") {
+    let read_only = ["read-only", "file.read-only"];
+    if image.flags.writable
+        && read_only
+            .iter()
+            .any(|name| given(name).as_deref() == Some("on"))
+    {
         return Err(Error::caller(format!(
             "Read-only block node '{NODE_NAME}' cannot support read-write users"
         )));
@@ -321,6 +344,17 @@ pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
     let mut flags = image.flags;
     flags.writable = changes.writable.unwrap_or(flags.writable);
     flags.cache = changes.cache.unwrap_or(flags.cache);
+    if changes.writable == Some(true) {
+        // Nobody asks for shared use again.
+        flags.force_share = false;
+    }
+    if changes.writable == Some(false)
+        && image.flags.writable
+        && let Some(words) = stays_writable(image.flags)
+    {
+        session.image = Some(image);
+        return Err(Error::caller(words).into());
+    }
     // The content of a temporary image would be lost.
     let unchanged = flags == image.flags && changes.options.is_empty();
     if unchanged || image.flags.temporary_overlay {
@@ -356,6 +390,23 @@ pub(super) fn reopen(session: &mut Session, words: &[&str]) -> Outcome {
             });
             Err(refusal(error).into())
         }
+    }
+}
+
+/// Why an image can't become read-only.
+fn stays_writable(flags: OpenFlags) -> Option<String> {
+    if flags.temporary_overlay {
+        let directory = overlay::directory();
+        Some(format!(
+            "Could not open '{}/vl.XXXXXX': No such file or directory",
+            directory.display()
+        ))
+    } else if flags.copy_on_read {
+        Some(format!(
+            "Can't set node '{NODE_NAME}' to r/o with copy-on-read enabled"
+        ))
+    } else {
+        None
     }
 }
 
@@ -400,7 +451,10 @@ fn with_options(argument: &ImageArgument, changed: &OptionTree) -> ImageArgument
 /// An open that knows no such option is, to `reopen`, an option that can't be changed.
 fn refusal(error: Error) -> Error {
     let words = error.to_string();
-    match words.split_once("does not support the option '") {
+    let known = words
+        .split_once("does not support the option '")
+        .or_else(|| words.split_once("doesn't support the option '"));
+    match known {
         Some((_, rest)) => Error::caller(format!("Cannot change the option '{rest}")),
         None => error,
     }

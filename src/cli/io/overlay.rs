@@ -3,25 +3,36 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
 use crate::driver::file::{File, FileOptions};
 use crate::driver::qcow2::create::{Qcow2CreateOptions, create};
 use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
 use crate::node::{HostFile, Node, SharedNode, ZeroFlags};
 
+/// Where temporary images lie.
+pub(super) fn directory() -> PathBuf {
+    std::env::var_os("TMPDIR")
+        .filter(|directory| !directory.is_empty())
+        .map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
+}
+
 /// An empty image on top of `base`. Its file has no name any more.
 pub(super) fn temporary(base: SharedNode) -> Result<SharedNode> {
-    let directory =
-        std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+    let directory = directory();
     let named = tempfile::Builder::new()
         .prefix("vl.")
         .tempfile_in(&directory);
     let named = named.map_err(|error| {
-        let place = format!(
-            "Could not get temporary filename in '{}': ",
+        // It is wrapped together with the path.
+        let cause = error.get_ref().and_then(|error| error.source());
+        let cause = cause.and_then(|error| error.downcast_ref::<std::io::Error>());
+        let error = cause.unwrap_or(&error);
+        let error = Error::bare(error.raw_os_error().unwrap_or(errno::EIO));
+        error.prefixed(format!(
+            "Could not open temporary file '{}/vl.XXXXXX': ",
             directory.display()
-        );
-        Error::from(error).prefixed(place)
+        ))
     })?;
     let options = FileOptions {
         writable: true,

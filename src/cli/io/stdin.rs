@@ -11,6 +11,9 @@ const GLANCE: Timespec = Timespec {
     tv_nsec: 1_000_000,
 };
 
+/// Longer lines are as good as several.
+const MOST_BYTES: usize = 1023;
+
 /// A line reader on standard input.
 #[derive(Default)]
 pub(super) struct Lines {
@@ -25,15 +28,17 @@ impl Lines {
     pub(super) fn next(&mut self, mut idle: impl FnMut() -> bool) -> Option<String> {
         loop {
             let rest = &self.bytes[self.start..];
-            if let Some(length) = rest.iter().position(|&byte| byte == b'\n') {
-                let line = String::from_utf8_lossy(&rest[..length]).into_owned();
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            if let Some(length) = end.filter(|&length| length < MOST_BYTES) {
+                let line = text(&rest[..length]);
                 self.start += length + 1;
                 return Some(line);
             }
-            if self.ended {
-                let line = String::from_utf8_lossy(rest).into_owned();
-                self.start = self.bytes.len();
-                return (!line.is_empty()).then_some(line);
+            if rest.len() >= MOST_BYTES || self.ended {
+                let length = rest.len().min(MOST_BYTES);
+                let line = text(&rest[..length]);
+                self.start += length;
+                return (length > 0).then_some(line);
             }
             while idle() && !readable() {}
             self.fill();
@@ -51,6 +56,12 @@ impl Lines {
             Err(_) => self.ended = true,
         }
     }
+}
+
+/// A line ends at a NUL, too.
+fn text(line: &[u8]) -> String {
+    let end = line.iter().position(|&byte| byte == 0);
+    String::from_utf8_lossy(&line[..end.unwrap_or(line.len())]).into_owned()
 }
 
 fn readable() -> bool {

@@ -29,6 +29,7 @@ struct Given {
     no_fallback: bool,
     invalid: bool,
     quiet: bool,
+    registered: bool,
     unmap: bool,
     zero: bool,
     pattern: Option<u8>,
@@ -45,6 +46,7 @@ impl Given {
             'n' => self.no_fallback = true,
             'i' => self.invalid = true,
             'q' => self.quiet = true,
+            'r' => self.registered = true,
             'u' => self.unmap = true,
             'z' => self.zero = true,
             'P' => self.pattern = Some(pattern(value)?),
@@ -76,6 +78,15 @@ impl Given {
             Some(words) => Err(Complaint::Output(words.to_owned())),
             None => Ok(()),
         }
+    }
+
+    /// A zero write has no buffer.
+    fn refuse_registered_zeros(&self) -> Outcome {
+        if self.zero && self.registered {
+            let words = "cannot combine zero write with registered I/O buffer";
+            return Err(Complaint::Output(words.to_owned()));
+        }
+        Ok(())
     }
 
     /// Carries it out. `data` may be scribbled on.
@@ -131,8 +142,8 @@ fn write_compressed(node: &SharedNode, offset: GuestOffset, data: &[u8]) -> Resu
     let end = offset.plus(data.len() as u64)?;
     let to_the_end = end.bytes() == node.length()?;
     let aligned = |place: GuestOffset| place.is_aligned(cluster as u64);
-    if !aligned(offset) || !(aligned(end) || to_the_end) {
-        // Refused as a whole, before anything is stored.
+    if data.is_empty() || !aligned(offset) || !(aligned(end) || to_the_end) {
+        // The end of a series; or refused as a whole, before anything is stored.
         return node.write_compressed(offset, data);
     }
     let (mut place, mut failed, mut last) = (offset, None, usize::MAX);
@@ -211,6 +222,7 @@ pub(super) fn write(session: &mut Session, words: &[&str]) -> Outcome {
     if given.vm_state || given.compressed {
         check_sectors(offset, count)?;
     }
+    given.refuse_registered_zeros()?;
     run(session, "write", &given, offset, count)
 }
 
@@ -247,6 +259,7 @@ pub(super) fn aio_write(session: &mut Session, words: &[&str]) -> Outcome {
             "-u requires -z to be specified".to_owned(),
         ));
     }
+    given.refuse_registered_zeros()?;
     let (offset, count) = match *options.operands.as_slice() {
         [offset, count] if given.zero => (number(offset)?, number(count)?),
         _ => vector(&options.operands)?,

@@ -70,7 +70,11 @@ impl Luks {
         let header_file = options.detached_header;
         let detached = header_file.is_some();
         let holder = header_file.clone().unwrap_or_else(|| file.clone());
-        let read = |offset: u64, buffer: &mut [u8]| holder.read_at(HostOffset::new(offset), buffer);
+        let read = |offset: u64, buffer: &mut [u8]| {
+            holder
+                .read_at(HostOffset::new(offset), buffer)
+                .map_err(|error| error.prefixed("Could not read encryption header: "))
+        };
         let max_iterations = options.max_iterations.unwrap_or(LUKS_MAX_ITERATIONS);
         let (header, cipher) = if options.no_io {
             (inspect_volume(&read, detached)?, None)

@@ -7,7 +7,7 @@ use crate::base::iv_sector::SECTOR_SIZE;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::codec::Compression;
 use crate::format::qcow1::Mapping;
-use crate::node::{Preallocation, Turn};
+use crate::node::{DebugEvent, Preallocation, Turn};
 
 impl Qcow1 {
     fn cluster_bytes(&self) -> Result<usize> {
@@ -19,7 +19,11 @@ impl Qcow1 {
         if length == 0 {
             return Err(Error::eio());
         }
-        let stored = self.file.read_vec(offset, length)?;
+        // Whatever is wrong: the cluster can't be had.
+        let stored = self
+            .file
+            .read_vec(offset, length)
+            .map_err(|_| Error::eio())?;
         let mut cluster = vec![0; self.cluster_bytes()?];
         Compression::Deflate.decompress(&stored, &mut cluster)?;
         Ok(cluster)
@@ -61,10 +65,12 @@ impl Qcow1 {
         if let Some(turn) = turn {
             turn.pass();
         }
+        self.file.debug_event(DebugEvent::WriteCompressed);
         self.file.write_at(place, &deflated)?;
         // The file's new length must be durable before an entry points behind the old one.
         self.file.flush()?;
-        self.tables.set_entries(offset, &[entry])
+        self.tables
+            .set_entries(offset, &[entry], DebugEvent::L2UpdateCompressed)
     }
 
     /// A place at the end of the file; `None` when the descriptor can't name it.

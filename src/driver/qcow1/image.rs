@@ -8,8 +8,8 @@ use crate::base::{Error, GuestOffset, Result};
 use crate::driver::encryption::Encryption;
 use crate::format::qcow1::{Geometry, Mapping};
 use crate::node::{
-    BackingReference, DebugEvent, Extent, HostFile, ImageInfo, Node, RangeLocks, SharedNode, Turn,
-    ZeroFlags,
+    Access, BackingReference, DebugEvent, Extent, HostFile, ImageInfo, Node, RangeLocks,
+    SharedNode, Turn, ZeroFlags,
 };
 
 /// An open qcow (v1) image.
@@ -178,8 +178,14 @@ impl Node for Qcow1 {
     }
 
     fn flush(&self) -> Result<()> {
-        self.file.debug_event(DebugEvent::FlushToOs);
+        self.flush_write()?;
+        // Seen by the next request only.
         self.file.debug_event(DebugEvent::FlushToDisk);
+        Ok(())
+    }
+
+    fn flush_write(&self) -> Result<()> {
+        self.file.debug_event(DebugEvent::FlushToOs);
         self.file.flush()
     }
 
@@ -224,6 +230,11 @@ impl Node for Qcow1 {
 
     fn make_empty(&self) -> Result<()> {
         self.empty()
+    }
+
+    /// What it does with its file does not depend on its user.
+    fn set_access(&self, _: Access) -> Result<()> {
+        Ok(())
     }
 
     fn close(&self) -> Result<()> {

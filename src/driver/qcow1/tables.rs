@@ -194,8 +194,13 @@ impl Tables {
         Ok(run)
     }
 
-    /// Writes consecutive L2 entries through. All belong to the table responsible for `guest`.
-    pub(super) fn set_entries(&self, guest: GuestOffset, values: &[u64]) -> Result<()> {
+    /// Writes consecutive L2 entries through, behind `event`. All belong to the table responsible for `guest`.
+    pub(super) fn set_entries(
+        &self,
+        guest: GuestOffset,
+        values: &[u64],
+        event: DebugEvent,
+    ) -> Result<()> {
         let table = self.l2_offset(guest)?.ok_or_else(Error::eio)?;
         let index = self.geometry.l2_index(guest);
         let bytes: Vec<u8> = values
@@ -203,7 +208,7 @@ impl Tables {
             .flat_map(|value| value.to_be_bytes())
             .collect();
         let mut cache = self.cache.write();
-        self.file.debug_event(DebugEvent::L2Update);
+        self.file.debug_event(event);
         self.file.write_at(table.plus(index as u64 * 8)?, &bytes)?;
         if let Some(entries) = cache
             .l2

@@ -218,6 +218,8 @@ impl Qcow1 {
         self.file.write_at(HostOffset::new(place), &zeros)?;
         self.file.flush()?;
         self.tables.set_l2_offset(guest, HostOffset::new(place))?;
+        // The real tool loads a new table like any other.
+        self.file.debug_event(DebugEvent::L2Load);
         *file_end = place + zeros.len() as u64;
         Ok(())
     }
@@ -303,7 +305,8 @@ impl Qcow1 {
                 .min(guest.align_down(covered).plus(covered)?.bytes());
             let count = (stop - guest.bytes()).div_ceil(cluster);
             let entries: Vec<u64> = (0..count).map(|i| host + i * cluster).collect();
-            self.tables.set_entries(guest, &entries)?;
+            self.tables
+                .set_entries(guest, &entries, DebugEvent::L2Update)?;
             guest = guest.plus(count * cluster)?;
             host += count * cluster;
         }

@@ -13,7 +13,7 @@ use crate::codec::Compression;
 use crate::format::qcow2::header::CompressionType;
 use crate::format::qcow2::l1_entry::OFFSET_MASK;
 use crate::format::qcow2::{CompressedDescriptor, L2Entry};
-use crate::node::{DebugEvent, Turn};
+use crate::node::{DebugEvent, Preallocation, Turn};
 
 /// The cluster that was inflated last: small reads of one cluster follow each other.
 pub(super) struct DecompressedCluster {
@@ -89,7 +89,8 @@ impl Qcow2 {
         let at_end = offset.bytes() + data.len() as u64 == self.size();
         let whole = data.len() == cluster_bytes || (data.len() < cluster_bytes && at_end);
         if data.is_empty() {
-            return Ok(());
+            // Nothing is to be written: the end of a series, at which the file has whole sectors.
+            return self.file.resize(self.file.length()?, Preallocation::Off);
         }
         if self.geometry.in_cluster(offset) != 0 || !whole {
             return Err(Error::bare(errno::EINVAL));

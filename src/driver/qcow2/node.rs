@@ -6,9 +6,9 @@ use super::image::Qcow2;
 use super::write::Payload;
 use crate::base::{GuestOffset, Result};
 use crate::node::{
-    AmendRequest, BackingReference, BitmapChange, BitmapInfo, CheckReport, DirtyBits, Extent,
-    ImageInfo, Node, Preallocation, Repair, SharedNode, SnapshotInfo, SnapshotRequest, Turn,
-    ZeroFlags,
+    Access, AmendRequest, BackingReference, BitmapChange, BitmapInfo, CheckReport, DirtyBits,
+    Extent, ImageInfo, Node, Preallocation, Repair, SharedNode, SnapshotInfo, SnapshotRequest,
+    Turn, ZeroFlags,
 };
 
 impl Node for Qcow2 {
@@ -196,6 +196,11 @@ impl Node for Qcow2 {
 
     fn write_vm_state(&self, position: u64, data: &[u8]) -> Result<()> {
         self.write_vm_state_bytes(position, data)
+    }
+
+    /// What it does with its file does not depend on its user.
+    fn set_access(&self, _: Access) -> Result<()> {
+        Ok(())
     }
 
     fn close(&self) -> Result<()> {

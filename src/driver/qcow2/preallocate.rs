@@ -216,9 +216,7 @@ impl Qcow2 {
         let cluster_size = geometry.cluster_size();
         let first_guest = GuestOffset::new(growth.old).align_down(cluster_size);
         let clusters = geometry.clusters_for(growth.new.saturating_sub(first_guest.bytes()));
-        if clusters == 0 {
-            return Ok(());
-        }
+        // The refcount table moves even when there is nothing to map.
         let tables = clusters.div_ceil(geometry.l2_entries()) + 1;
         metadata.flush()?;
         let used_end = metadata.last_used_cluster(u64::MAX)?.step(1);

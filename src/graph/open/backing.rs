@@ -20,6 +20,14 @@ pub(super) struct BackingOptions {
 }
 
 impl BackingOptions {
+    /// Of a node that has no backing file of its own: a filter's belongs to the image below it.
+    pub(super) fn nothing() -> Self {
+        Self {
+            none: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes the options. Without a chain to open they are nobody's, except that there shall be none.
     pub(super) fn take(tree: &mut OptionTree, no_backing: bool, notices: &Notices) -> Self {
         let mut options = Self::default();
@@ -118,9 +126,7 @@ fn request_below(upper: &Layer) -> Result<Option<Request>> {
         )));
     }
     let mut tree = upper.backing.tree.clone();
-    let names_a_file = tree
-        .iter()
-        .any(|(name, _)| name == "file" || name.starts_with("file."));
+    let names_a_file = tree.lookup("file.filename").is_some();
     let reference = upper.node.backing_reference();
     let name = match (&reference, names_a_file) {
         (Some(reference), false) => Some(resolve(&upper.node, &reference.name)),

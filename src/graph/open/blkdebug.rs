@@ -64,7 +64,8 @@ pub(super) fn open(
 
 fn open_image(opener: &Opener<'_>, tree: &mut OptionTree, flags: NodeFlags) -> Result<SharedNode> {
     if let Some(name) = tree.take_text("x-image") {
-        return opener.open_protocol(&name, flags);
+        let below = tree.take_below("image.");
+        return opener.open_named_child(name, below, flags);
     }
     opener.open_required(tree, "image", flags)
 }

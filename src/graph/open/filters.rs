@@ -67,28 +67,29 @@ pub(super) fn open(
     flags: NodeFlags,
 ) -> Result<SharedNode> {
     let driver = kind.name();
-    let given = tree.clone();
-    let group = match kind {
-        Kind::Throttle => Some(take_group(opener, &mut tree)?),
-        _ => None,
-    };
     let child = match file {
         Some(file) => file,
         None => opener.open_required(&mut tree, "file", flags)?,
     };
+    // What is no part of the disk's identity is not shown.
+    let shown = tree.lookup("throttle-group").cloned();
+    let group = match kind {
+        Kind::Throttle => Some(take_group(opener, &mut tree)?),
+        _ => None,
+    };
     let inner: SharedNode = match kind {
         Kind::Compress => Arc::new(Compress::new(SharedNode::clone(&child))?),
         Kind::CopyOnRead => {
-            // The whole chain is copied from, wherever its bottom is said to be.
-            if let Some(bottom) = tree.take_text("bottom")
-                && !opener.knows(&bottom)
-            {
-                return Err(Error::caller(format!("Bottom node '{bottom}' not found")));
-            }
+            let bottom = tree.take_text("bottom").map(|name| {
+                let words = || Error::caller(format!("Bottom node '{name}' not found"));
+                opener.named(&name).ok_or_else(words)
+            });
+            let bottom = bottom.transpose()?;
             if !flags.writable {
                 return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
             }
-            Arc::new(CopyOnRead::new(SharedNode::clone(&child))?)
+            let filter = CopyOnRead::new(SharedNode::clone(&child))?;
+            Arc::new(filter.with_bottom(bottom))
         }
         Kind::Preallocate => {
             let align = tree.take_size("prealloc-align")?.unwrap_or(SECTOR);
@@ -110,14 +111,11 @@ pub(super) fn open(
             "Block format '{driver}' does not support the option '{name}'"
         )));
     }
-    let own = given
-        .iter()
-        .filter(|(name, _)| *name != "file" && !name.starts_with("file."));
     let mut members = vec![
         ("driver".to_owned(), driver.into()),
         ("file".to_owned(), shown::file_member(&child.filename())),
     ];
-    members.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
+    members.extend(shown.map(|name| ("throttle-group".to_owned(), name)));
     if child.file().is_some()
         && let Some((_, member)) = members.iter_mut().find(|(name, _)| name == "file")
     {

@@ -160,7 +160,13 @@ pub(super) fn open(
     context: &Context,
 ) -> Result<SharedNode> {
     let filename = file.filename();
-    file.set_access(format.access_to_file(context.access, context.flags))?;
+    let mut access = format.access_to_file(context.access, context.flags);
+    let moved = tree.clone().take_size("offset").ok().flatten();
+    let window = moved.is_some_and(|offset| offset > 0) || tree.lookup("size").is_some();
+    if format == Format::Raw && window && !context.flags.force_share {
+        access.unshared |= Permissions::RESIZE;
+    }
+    file.set_access(access)?;
     let node = match format {
         Format::Raw => open_raw(opener, file, &mut tree, context),
         Format::Qcow1 => open_qcow1(opener, &file, &mut tree, context),

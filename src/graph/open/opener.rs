@@ -1,6 +1,6 @@
 //! The recursion: a name or a tree becomes a node, with what lies below it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -84,8 +84,8 @@ impl NodeFlags {
 /// One open, with what all its nodes share.
 pub(super) struct Opener<'a> {
     pub(super) environment: &'a Environment,
-    /// The names that nodes were given.
-    names: Mutex<BTreeSet<String>>,
+    /// The names that nodes were given, and the nodes, once they are open.
+    names: Mutex<BTreeMap<String, Option<SharedNode>>>,
 }
 
 /// A node that is open but for its backing file.
@@ -104,9 +104,9 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Whether a node has that name.
-    pub(super) fn knows(&self, name: &str) -> bool {
-        self.names.lock().contains(name)
+    /// The node of that name.
+    pub(super) fn named(&self, name: &str) -> Option<SharedNode> {
+        self.names.lock().get(name).cloned().flatten()
     }
 
     /// Opens whatever `request` names, with its backing chain; `access` is what the node's user does with it.
@@ -131,9 +131,13 @@ impl<'a> Opener<'a> {
         flags: NodeFlags,
         access: Access,
     ) -> Result<Layer> {
-        let mut layer = self.open_plain_layer(request, flags, access)?;
+        let (mut layer, name) = self.open_plain_layer(request, flags, access)?;
         if let Some(flags) = layer.flags.zeroes.filter(|_| layer.node.writable()) {
             layer.node = Arc::new(DetectZeroes::new(layer.node, flags));
+        }
+        if let Some(name) = name {
+            let node = SharedNode::clone(&layer.node);
+            self.names.lock().insert(name, Some(node));
         }
         Ok(layer)
     }
@@ -143,7 +147,7 @@ impl<'a> Opener<'a> {
         mut request: Request,
         mut flags: NodeFlags,
         access: Access,
-    ) -> Result<Layer> {
+    ) -> Result<(Layer, Option<String>)> {
         if flags.depth_left == 0 {
             return Err(Error::caller("Too many images are nested in each other"));
         }
@@ -156,7 +160,7 @@ impl<'a> Opener<'a> {
             request.tree.merge_missing(tree);
             request.name = None;
         }
-        self.take_name(&mut request.tree)?;
+        let name = self.take_name(&mut request.tree)?;
         take_common(&mut request.tree, &mut flags)?;
         let driver = match request.tree.lookup("driver") {
             Some(serde_json::Value::String(_)) => request.tree.take_text("driver"),
@@ -165,26 +169,31 @@ impl<'a> Opener<'a> {
         if let Some(driver) = &driver {
             if let Some(node) = self.open_filter(driver, &mut request, flags)? {
                 node.set_access(access)?;
-                return Ok(Layer {
+                let backing = BackingOptions::nothing();
+                let layer = Layer {
                     node,
-                    backing: BackingOptions::default(),
+                    backing,
                     flags,
-                });
+                };
+                return Ok((layer, name));
             }
             if let Some(kind) = protocol::Protocol::by_name(driver) {
                 let node = protocol::open(kind, request, flags)?;
                 node.set_access(access)?;
-                return Ok(Layer {
+                let backing = BackingOptions::nothing();
+                let layer = Layer {
                     node,
-                    backing: BackingOptions::default(),
+                    backing,
                     flags,
-                });
+                };
+                return Ok((layer, name));
             }
             if formats::Format::by_name(driver).is_none() {
                 return Err(Error::caller(format!("Unknown driver '{driver}'")));
             }
         }
-        self.open_format(driver.as_deref(), request, flags, access)
+        let layer = self.open_format(driver.as_deref(), request, flags, access)?;
+        Ok((layer, name))
     }
 
     fn open_format(
@@ -224,9 +233,9 @@ impl<'a> Opener<'a> {
     }
 
     /// `node-name`: well-formed, and nobody else's.
-    fn take_name(&self, tree: &mut OptionTree) -> Result<()> {
+    fn take_name(&self, tree: &mut OptionTree) -> Result<Option<String>> {
         let Some(name) = tree.take_text("node-name") else {
-            return Ok(());
+            return Ok(None);
         };
         let mut characters = name.chars();
         let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())
@@ -237,13 +246,13 @@ impl<'a> Opener<'a> {
         if name.len() > NODE_NAME_MAX {
             return Err(Error::caller("Node name too long"));
         }
-        if self.names.lock().insert(name.clone()) {
-            Ok(())
-        } else {
-            Err(Error::caller(format!(
+        if self.names.lock().contains_key(&name) {
+            return Err(Error::caller(format!(
                 "Duplicate nodes with node-name='{name}'"
-            )))
+            )));
         }
+        self.names.lock().insert(name.clone(), None);
+        Ok(Some(name))
     }
 
     /// The node that stores the image.
@@ -283,7 +292,7 @@ impl<'a> Opener<'a> {
     }
 
     /// The node below that a bare name stands for, with the options that `file.…` gives besides.
-    fn open_named_child(
+    pub(super) fn open_named_child(
         &self,
         name: String,
         mut tree: OptionTree,
@@ -292,7 +301,7 @@ impl<'a> Opener<'a> {
         if tree.is_empty() {
             return self.open_protocol(&name, flags);
         }
-        if tree.lookup("filename").is_some() || tree.lookup("file.filename").is_some() {
+        if tree.lookup("filename").is_some() {
             return Err(Error::caller(
                 "Can't specify 'file' and 'filename' options at the same time",
             ));

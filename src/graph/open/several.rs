@@ -12,7 +12,7 @@ use crate::driver::blklogwrites::{self, Blklogwrites, LogOptions};
 use crate::driver::blkverify::Blkverify;
 use crate::driver::quorum::{Quorum, QuorumOptions};
 use crate::graph::OptionTree;
-use crate::node::SharedNode;
+use crate::node::{Access, Permissions, SharedNode};
 
 /// Opens the node of `blkverify:RAW:IMAGE`; `rest` is what follows the first colon.
 pub(super) fn open_blkverify_named(
@@ -40,6 +40,13 @@ pub(super) fn open_blkverify(
     let mut child = |option: &str, name: &str, format: bool| match tree.take_text(option) {
         Some(path) if format => opener.open_probed(path, flags),
         Some(path) => opener.open_protocol(&path, flags),
+        // An image has no driver unless it is named.
+        None if format
+            && tree.lookup(&format!("{name}.filename")).is_some()
+            && tree.lookup(&format!("{name}.driver")).is_none() =>
+        {
+            Err(Error::caller("Must specify either driver or file"))
+        }
         None => opener.open_required(&mut tree, name, flags),
     };
     let raw = child("x-raw", "raw", false)?;
@@ -47,7 +54,18 @@ pub(super) fn open_blkverify(
     protocol::refuse_leftovers("blkverify", &tree)?;
     let filename = format!("blkverify:{}:{}", raw.filename(), test.filename());
     let notices = opener.environment.notices.clone();
-    Ok(Arc::new(Blkverify::new(raw, test, filename, notices)))
+    let node = Blkverify::new(raw, test, filename, notices);
+    let unshared = alone(Permissions::RESIZE, flags);
+    Ok(Arc::new(node.unsharing(unshared)))
+}
+
+/// What a node keeps others from, unless it was told to share everything.
+fn alone(unshared: Permissions, flags: NodeFlags) -> Permissions {
+    if flags.force_share {
+        Permissions::empty()
+    } else {
+        unshared
+    }
 }
 
 /// Opens the `blklogwrites` node that `tree` describes, on `file` when that is open already.
@@ -57,12 +75,16 @@ pub(super) fn open_blklogwrites(
     file: Option<SharedNode>,
     flags: NodeFlags,
 ) -> Result<SharedNode> {
-    let given = own_options(&tree, &["file", "log"]);
+    let given = own_options(&tree, &["file", "log", "log-super-update-interval"]);
     let file = match file {
         Some(file) => file,
         None => opener.open_required(&mut tree, "file", flags)?,
     };
     let log = opener.open_required(&mut tree, "log", flags)?;
+    log.set_access(Access {
+        used: Permissions::CONSISTENT_READ | Permissions::WRITE | Permissions::RESIZE,
+        unshared: alone(Permissions::WRITE | Permissions::RESIZE, flags),
+    })?;
     let sector_size = tree.take_size("log-sector-size")?;
     let append = tree.take_switch("log-append")?.unwrap_or(false);
     if append && sector_size.is_some() {
@@ -168,6 +190,7 @@ pub(super) fn open_quorum(
     members.extend(given);
     let options = QuorumOptions {
         filename: shown::json_name(members),
+        unshared: alone(Permissions::WRITE | Permissions::RESIZE, flags),
         threshold,
         verify,
         rewrite,

@@ -5,33 +5,72 @@ use serde_json::{Map, Value};
 use crate::graph::OptionTree;
 use crate::node::Node;
 
-/// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's).
-const ORDER: [&str; 18] = [
+/// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's). `*` stands
+/// for the number of an error: those of all numbers follow each other.
+const ORDER: [&str; 50] = [
+    "read-pattern",
     "offset",
+    "set-state.1.event",
     "encrypt.key-secret",
+    "inject-error.*.state",
+    "set-state.4.state",
+    "opt-write-zero",
+    "inject-error.*.immediately",
+    "set-state.3.new_state",
     "set-state.0.event",
-    "inject-error.0.once",
+    "set-state.3.state",
+    "inject-error.*.once",
+    "set-state.2.new_state",
+    "max-write-zero",
     "image",
     "children",
+    "set-state.5.event",
+    "max-transfer",
+    "set-state.2.state",
     "log",
+    "log-sector-size",
     "throttle-group",
     "read-zeroes",
     "header",
+    "set-state.1.new_state",
     "driver",
+    "log-append",
+    "set-state.4.event",
+    "set-state.1.state",
     "config",
+    "blkverify",
+    "rewrite-corrupted",
+    "vote-threshold",
+    "inject-error.*.iotype",
     "set-state.0.new_state",
-    "inject-error.0.event",
+    "inject-error.*.errno",
+    "inject-error.*.event",
+    "opt-discard",
+    "set-state.3.event",
+    "set-state.0.state",
+    "inject-error.*.sector",
+    "set-state.5.new_state",
+    "set-state.2.event",
+    "set-state.5.state",
+    "set-state.4.new_state",
+    "max-discard",
     "align",
     "size",
     "file",
     "key-secret",
 ];
 
-fn rank(name: &str) -> usize {
-    ORDER
-        .iter()
-        .position(|known| *known == name)
-        .unwrap_or(ORDER.len())
+/// The place in the order, and the number of an error.
+fn rank(name: &str) -> (usize, u64) {
+    let numbered = name
+        .strip_prefix("inject-error.")
+        .and_then(|rest| rest.split_once('.'))
+        .and_then(|(number, field)| {
+            Some((number.parse().ok()?, format!("inject-error.*.{field}")))
+        });
+    let (number, name) = numbered.unwrap_or_else(|| (0, name.to_owned()));
+    let place = ORDER.iter().position(|known| *known == name);
+    (place.unwrap_or(ORDER.len()), number)
 }
 
 /// `json:{…}` with the members in the real order, in the real spacing.
