@@ -84,7 +84,7 @@ fn secrets() -> SecretStore {
     store
 }
 
-fn options(text: &str) -> KeySlotOptions {
+fn options(text: &str) -> Result<KeySlotOptions> {
     let mut change = KeySlotChange::default();
     let mut force = false;
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
@@ -93,7 +93,7 @@ fn options(text: &str) -> KeySlotOptions {
             None => force = pair == "force",
         }
     }
-    KeySlotOptions::from_change(&change, force).unwrap()
+    KeySlotOptions::from_change(&change, force)
 }
 
 /// 16-byte keys: the smallest key material.
@@ -145,7 +145,7 @@ fn amend(disk: &RefCell<Disk>, unlock: &str, text: &str) -> Result<Header> {
             Ok(())
         },
     };
-    amend_volume(&mut access, &context, &options(text))
+    amend_volume(&mut access, &context, &options(text)?)
 }
 
 fn opens(state: &[u8], passphrase: &str) -> bool {
