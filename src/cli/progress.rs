@@ -66,7 +66,7 @@ impl Printer {
 
 #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
 fn percent(done: u64, total: u64) -> f64 {
-    done as f64 / total as f64 * 100.0
+    100.0 * done as f64 / total as f64
 }
 
 impl Progress for Printer {
@@ -78,7 +78,7 @@ impl Progress for Printer {
         let Ok(mut shown) = self.shown.lock() else {
             return;
         };
-        if percent >= *shown + self.step || (done == total && *shown < 100.0) {
+        if percent > *shown + self.step || done == 0 || done == total {
             *shown = percent;
             self.print(percent);
         }
@@ -90,7 +90,7 @@ impl Progress for Printer {
 }
 
 impl Drop for Printer {
-    /// The line ends however the job ended.
+    /// The line ends however the job ended, behind what is still to be said of that.
     fn drop(&mut self) {
         if self.on {
             output::end_line_later();

@@ -71,6 +71,11 @@ impl Prepared {
     pub fn create(&self, environment: &Environment) -> Result<()> {
         build::build(self, environment)
     }
+
+    /// The words of `create` for a failure: those who make an image on the way to something else show the reason.
+    pub fn explained(&self, error: Error) -> Error {
+        build::explain_size(error, &self.format)
+    }
 }
 
 /// What is said about a format that can't be created.

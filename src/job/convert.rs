@@ -51,6 +51,8 @@ impl Zeroes {
 pub enum Unwritten {
     /// Zeros: zeros need no writing.
     Zeroes,
+    /// A backing file, and zeros behind the end of that.
+    ZeroesFrom(u64),
     /// Anything.
     Unknown,
 }
@@ -168,7 +170,8 @@ fn pad_compressed(conversion: &Conversion<'_>) -> Result<()> {
         Some(file)
             if conversion.settings.compressed_cluster.is_some()
                 && target.driver() == "qcow2"
-                && file.driver() == "file" =>
+                && file.driver() == "file"
+                && target.write_compressed(GuestOffset::ZERO, &[]).is_ok() =>
         {
             // A file's length is told in whole sectors, whatever it really is.
             file.resize(file.length()?, crate::node::Preallocation::Off)

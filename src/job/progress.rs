@@ -1,5 +1,7 @@
 //! How jobs tell how far they are.
 
+use std::collections::BTreeMap;
+
 use parking_lot::Mutex;
 
 /// Somebody who wants to know how far a job is; called from its worker threads.
@@ -29,8 +31,17 @@ impl Progress for Silent {
 pub struct Meter<'a> {
     listener: &'a dyn Progress,
     /// Held while the listener is told, so that it hears of growing numbers only.
-    done: Mutex<u64>,
+    done: Mutex<Done>,
     total: u64,
+}
+
+#[derive(Default)]
+struct Done {
+    units: u64,
+    /// The ticket that counts next.
+    ticket: u64,
+    /// Units of tickets that were done before their turn.
+    early: BTreeMap<u64, u64>,
 }
 
 impl<'a> Meter<'a> {
@@ -43,15 +54,33 @@ impl<'a> Meter<'a> {
     pub fn starting_at(listener: &'a dyn Progress, done: u64, total: u64) -> Self {
         Self {
             listener,
-            done: Mutex::new(done),
+            done: Mutex::new(Done {
+                units: done,
+                ..Done::default()
+            }),
             total,
         }
     }
 
     /// `units` more are done.
     pub fn advance(&self, units: u64) {
+        self.count(&mut self.done.lock(), units);
+    }
+
+    /// The same for one piece of a whole that is dealt out in tickets: told of in their order, whichever is done first.
+    pub fn advance_in_order(&self, ticket: u64, units: u64) {
         let mut done = self.done.lock();
-        *done += units;
-        self.listener.report((*done).min(self.total), self.total);
+        done.early.insert(ticket, units);
+        let mut next = done.ticket;
+        while let Some(units) = done.early.remove(&next) {
+            self.count(&mut done, units);
+            next += 1;
+            done.ticket = next;
+        }
+    }
+
+    fn count(&self, done: &mut Done, units: u64) {
+        done.units += units;
+        self.listener.report(done.units.min(self.total), self.total);
     }
 }

@@ -30,6 +30,8 @@ struct Part {
     length: u64,
     /// What the node can really be asked for.
     readable: u64,
+    /// The real tool asks qcow v1 cluster by cluster.
+    cluster: Option<u64>,
 }
 
 /// Images joined end to end.
@@ -90,6 +92,16 @@ impl Sources {
             base: None,
             grain: None,
         })
+    }
+
+    /// How far an extent at `offset` reaches at most in the real tool's eyes.
+    pub fn cluster_end(&self, offset: u64) -> u64 {
+        match self.part(offset) {
+            Ok((part, inside)) => part.cluster.map_or(u64::MAX, |cluster| {
+                offset.saturating_add(cluster - (inside + part.skipped) % cluster)
+            }),
+            Err(_) => u64::MAX,
+        }
     }
 
     /// Bytes in all.
@@ -187,6 +199,11 @@ impl Part {
             skipped,
             length,
             readable,
+            cluster: if node.driver() == "qcow" {
+                node.info()?.cluster_size
+            } else {
+                None
+            },
         })
     }
 }

@@ -61,8 +61,8 @@ impl Sparseness {
         self.join_short(runs)
     }
 
-    /// Turns zero runs that are too short into data and joins what then touches. The last one may go on behind the
-    /// buffer: it stays.
+    /// Turns zero runs that are too short into data and joins what then touches. The first and the last one may go
+    /// on outside of the buffer: they stay.
     fn join_short(self, runs: Vec<Run>) -> Vec<Run> {
         if self.shortest == self.alignment || runs.len() < 2 {
             return runs;
@@ -70,7 +70,8 @@ impl Sparseness {
         let mut joined: Vec<Run> = Vec::new();
         let end = runs.last().map_or(0, |run| run.range.end);
         for mut run in runs {
-            run.zero &= run.range.len() >= self.shortest || run.range.end == end;
+            let at_border = run.range.start == 0 || run.range.end == end;
+            run.zero &= at_border || run.range.len() >= self.shortest;
             match joined.last_mut() {
                 Some(last) if last.zero == run.zero => last.range.end = run.range.end,
                 _ => joined.push(run),

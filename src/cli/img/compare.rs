@@ -65,10 +65,6 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
         }
     }
     let operands = given.into_operands();
-    if options.image_opts && options.formats.iter().any(Option::is_some) {
-        let words = Failure::words("--image-opts and --format are mutually exclusive");
-        return Err(words.with_code(NOT_OPENED));
-    }
     let [a, b] = operands.as_slice() else {
         return Err(Failure::Usage("Expecting two image file names".to_owned()));
     };

@@ -76,6 +76,8 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     session.print_unless_quiet(&format!("{}\n", prepared.formatting_line()));
     // Seen before whatever goes wrong from here on.
     output::print_now("");
-    prepared.create(&environment).map_err(named)?;
+    prepared
+        .create(&environment)
+        .map_err(|error| named(prepared.explained(error)))?;
     Ok(0)
 }

@@ -7,6 +7,14 @@ use crate::graph::options::values::parse_switch;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, open};
 use crate::node::SharedNode;
 
+/// Formats that can be written compressed.
+pub const COMPRESSIBLE: &[&str] = &["qcow", "qcow2"];
+
+/// What is said of all others.
+pub fn uncompressible() -> Failure {
+    Failure::words("Compression not supported for this file format")
+}
+
 /// An image as an operand and its options name it.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand<'a> {
@@ -21,6 +29,11 @@ pub struct Operand<'a> {
 impl Operand<'_> {
     /// Opens it; an operand made of options is named in messages as it was given.
     pub fn open(self, flags: OpenFlags, environment: &Environment) -> Result<SharedNode, Failure> {
+        if self.image_opts && self.format.is_some() {
+            return Err(Failure::words(
+                "--image-opts and --format are mutually exclusive",
+            ));
+        }
         let image = image_argument(self.name, self.format, self.image_opts, environment)?;
         if let ImageArgument::Options(tree) = &image
             && flags.force_share

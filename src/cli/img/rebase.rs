@@ -59,7 +59,6 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
             _ => {}
         }
     }
-    options.image.refuse_contradiction()?;
     let operands = given.into_operands();
     let [name] = operands.as_slice() else {
         return Err(Failure::Usage("Expecting one image file name".to_owned()));
@@ -103,9 +102,6 @@ fn open_and_rebase(
     };
     let top = operand.open(flags, environment)?;
     let result = rebase(options, &top, backing_cache, environment, progress);
-    if result.is_ok() {
-        progress.finish();
-    }
     session.close_after(&top, result)
 }
 
@@ -116,6 +112,9 @@ fn rebase(
     environment: &Environment,
     progress: &Printer,
 ) -> Result<(), Failure> {
+    if options.compressed && !images::COMPRESSIBLE.contains(&top.driver()) {
+        return Err(images::uncompressible());
+    }
     if let Some(format) = &options.backing_format
         && !DRIVERS.contains(&format.as_str())
     {
@@ -124,6 +123,7 @@ fn rebase(
     if !options.unsafely {
         copy_differences(options, top, backing_cache, environment, progress)?;
     }
+    progress.finish();
     let name = options.backing.as_deref().unwrap_or("");
     let reference = (!name.is_empty()).then(|| BackingReference {
         name: name.to_owned(),

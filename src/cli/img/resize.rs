@@ -75,7 +75,6 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
             .to_owned(),
         ));
     };
-    image.refuse_contradiction()?;
     let wanted = Wanted::parse(size)?;
     let environment = session.environment();
     let flags = OpenFlags {

@@ -28,5 +28,17 @@ pub fn create(file: &HostFile, options: &Qcow1CreateOptions) -> Result<()> {
     }
     file.resize(0, Preallocation::Off)?;
     file.write_at(HostOffset::ZERO, &layout.head)?;
+    write_empty_table(file, layout.head.len() as u64, layout.file_length)?;
     file.resize(layout.file_length, Preallocation::Off)
+}
+
+/// As in the real tool's files, the first table's zeros are written; not those of disks of many TiB.
+fn write_empty_table(file: &HostFile, start: u64, end: u64) -> Result<()> {
+    const WRITTEN_MAX: u64 = 16 << 20;
+    let length = end.saturating_sub(start);
+    if length > WRITTEN_MAX {
+        return Ok(());
+    }
+    let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.write_at(HostOffset::new(start), &zeros)
 }

@@ -143,9 +143,7 @@ pub fn create_with_data(
         write_tail(file, &geometry, &layout, size)?;
     }
     file.write_at(HostOffset::ZERO, &first_cluster)?;
-    if file.length()? < layout.length {
-        file.resize(layout.length, Preallocation::Off)?;
-    }
+    lengthen(file, layout.length)?;
     if let (Qcow2Encryption::Luks(luks), Some(key), Some(first)) =
         (&options.encryption, key, layout.crypto)
     {
@@ -190,6 +188,14 @@ fn reserve(file: &HostFile, layout: &Layout, how: Preallocation) -> Result<()> {
     file.resize(end, how).map_err(|error| {
         error.prefixed("Could not resize image: Failed to resize underlying file: ")
     })
+}
+
+fn lengthen(file: &HostFile, length: u64) -> Result<()> {
+    if file.length()? >= length {
+        return Ok(());
+    }
+    file.resize(length, Preallocation::Off)
+        .map_err(|error| error.prefixed("Could not resize image: "))
 }
 
 /// What the last preallocated cluster has behind the disk's end is written, the rest of it is not.

@@ -178,7 +178,7 @@ impl Qcow2 {
         Ok(())
     }
 
-    /// Zeros part of one unit: all of it, when the rest reads as zeros and nothing is stored.
+    /// Zeros part of one unit: all of it, when what is before and behind reads as zeros and nothing is stored.
     fn zero_part(&self, offset: GuestOffset, length: u64, flags: ZeroFlags) -> Result<()> {
         let unit = self.geometry.subcluster_size();
         let first = offset.align_down(unit);
@@ -192,7 +192,12 @@ impl Qcow2 {
         };
         let whole_is_zero = match run.mapping {
             Mapping::Zero(_) => true,
-            Mapping::Unallocated(_) => self.backing_reads_zero(first, visible)?,
+            Mapping::Unallocated(_) => {
+                let head = offset.distance_from(first);
+                let behind = offset.plus(length)?;
+                let tail = visible.saturating_sub(head + length);
+                self.backing_reads_zero(first, head)? && self.backing_reads_zero(behind, tail)?
+            }
             _ => false,
         };
         if whole_is_zero && (self.version() >= 3 || self.backing_node().is_none()) {

@@ -49,7 +49,10 @@ pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()
             // The failure is what matters; that nothing could be removed would only hide it.
             let _ = std::fs::remove_file(&prepared.path);
         }
-        explain_size(error, &prepared.format)
+        if prepared.format == "luks" && error.errno() == errno::EFBIG {
+            return Error::caller("The requested file size is too large").with_errno(errno::EFBIG);
+        }
+        error
     })
 }
 
@@ -145,12 +148,10 @@ impl Attributes {
     }
 }
 
-fn explain_size(error: Error, format: &str) -> Error {
-    if error.errno() != errno::EFBIG {
+/// What `create` says in place of "File too large".
+pub(super) fn explain_size(error: Error, format: &str) -> Error {
+    if error.errno() != errno::EFBIG || format == "luks" {
         return error;
-    }
-    if format == "luks" {
-        return Error::caller("The requested file size is too large").with_errno(errno::EFBIG);
     }
     let hint = if format == "qcow2" {
         " (try using a larger cluster size)"

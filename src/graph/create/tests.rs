@@ -253,7 +253,9 @@ fn own_create(case: &Case, target: &str, environment: &Environment) -> Said {
     };
     let outcome = prepare(&request, environment).and_then(|prepared| {
         said.line = prepared.formatting_line();
-        prepared.create(environment)
+        prepared
+            .create(environment)
+            .map_err(|error| prepared.explained(error))
     });
     if let Err(error) = outcome {
         said.error = error.to_string();

@@ -49,7 +49,7 @@ impl<'a> Plan<'a> {
         let zero = match (settings.zeroes, settings.unwritten) {
             (Zeroes::AsData, _) => Some(Task::Fill),
             (Zeroes::Known | Zeroes::Found(_), Unwritten::Zeroes) => None,
-            (Zeroes::Known | Zeroes::Found(_), Unwritten::Unknown) => Some(Task::Zero),
+            (Zeroes::Known | Zeroes::Found(_), _) => Some(Task::Zero),
         };
         Self {
             conversion,
@@ -89,6 +89,11 @@ impl<'a> Plan<'a> {
                 Task::Zero => self.position.saturating_add(ZERO_PIECE_MAX),
                 Task::Copy | Task::Fill => self.chunk_end(),
             };
+            let border = if self.whole_chunks || self.sources.is_grained() || task == Task::Fill {
+                border
+            } else {
+                border.min(self.sources.cluster_end(self.position))
+            };
             let piece = Piece {
                 task,
                 offset: GuestOffset::new(self.position),
@@ -104,32 +109,15 @@ impl<'a> Plan<'a> {
 
     /// Where a piece that starts at the position ends at the latest.
     const fn chunk_end(&self) -> u64 {
-        if self.sources.is_grained() {
-            self.position + self.chunk
-        } else {
-            self.position - self.position % self.chunk + self.chunk
-        }
+        self.position + self.chunk
     }
 
-    /// The run that starts at the position: joined from extents of one content, up to the end of a chunk at least.
+    /// The run that starts at the position: one extent. Zeros are looked for inside of it only.
     fn run(&mut self) -> Result<(Content, u64), Failure> {
         if self.whole_chunks {
             return self.run_of_chunks();
         }
-        let (content, mut end) = self.extent_from(self.position)?;
-        let mut chunk_end = self.chunk_end();
-        if self.conversion.settings.salvage || self.sources.is_grained() {
-            // Each sector without a status is tried on its own; grains are copied as their extents come.
-            chunk_end = end;
-        }
-        while end < chunk_end.min(self.sources.length()) {
-            let (next, next_end) = self.extent_from(end)?;
-            if next != content {
-                self.known = Some((next, next_end));
-                return Ok((content, end));
-            }
-            end = next_end;
-        }
+        let (content, end) = self.extent_from(self.position)?;
         self.known = Some((content, end));
         Ok((content, end))
     }
@@ -158,6 +146,16 @@ impl<'a> Plan<'a> {
         Ok((if same { content } else { Content::Data }, chunk_end))
     }
 
+    /// Known zeros behind the end of the target's backing file are there already, whatever `-S` says.
+    fn beyond_backing(&self, content: Content, position: u64, end: u64) -> (Content, u64) {
+        match self.conversion.settings.unwritten {
+            Unwritten::ZeroesFrom(_) if content != Content::Zero => (content, end),
+            Unwritten::ZeroesFrom(bound) if position < bound => (content, end.min(bound)),
+            Unwritten::ZeroesFrom(_) => (Content::Backed, end),
+            _ => (content, end),
+        }
+    }
+
     /// The extent that covers `position`, from memory when it is known.
     fn extent_from(&self, position: u64) -> Result<(Content, u64), Failure> {
         if let Some((content, end)) = self.known
@@ -170,7 +168,7 @@ impl<'a> Plan<'a> {
             .sources
             .content(offset, self.sources.length() - position)
         {
-            Ok((content, length)) => Ok((content, position + length)),
+            Ok((content, length)) => Ok(self.beyond_backing(content, position, position + length)),
             Err(error) if self.conversion.settings.salvage => {
                 // Reading will show how bad it is, sector by sector.
                 (self.conversion.salvaged)(Step::Status, offset, &error);

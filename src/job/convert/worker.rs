@@ -67,7 +67,7 @@ impl Job<'_> {
             result => result?,
         }
         place.pass();
-        self.meter.advance(piece.length);
+        self.meter.advance_in_order(piece.ticket, piece.length);
         Ok(true)
     }
 

@@ -9,9 +9,6 @@ use super::super::session::Session;
 use crate::base::size::{parse_argument, parse_count_within};
 use crate::graph::CacheMode;
 
-/// A tree of options names its format itself.
-const EXCLUSIVE: &str = "--image-opts and --format are mutually exclusive";
-
 /// The order shows where an abbreviation is ambiguous. The long names are the ones that work in the real tool; those
 /// that only its help knows follow.
 const CHOICES: &[Choice] = &[
@@ -201,36 +198,28 @@ impl Options {
                 "Use of --skip-broken-bitmaps requires --bitmaps",
             ),
             (
-                self.source_image_opts && self.source_format.is_some(),
-                EXCLUSIVE,
-            ),
-            (
-                self.target_image_opts && !self.no_create,
-                "--target-image-opts requires use of -n flag",
-            ),
-            (
-                self.target_image_opts && self.target_format.is_some(),
-                EXCLUSIVE,
-            ),
-            (
-                self.target_is_zero && !self.no_create,
-                "--target-is-zero requires use of -n flag",
-            ),
-            (
-                self.no_create && !self.made_with.is_empty(),
-                "-o has no effect when skipping image creation",
+                self.copy_range && self.compressed,
+                "Cannot enable copy offloading when -c is used",
             ),
             (
                 self.copy_range && self.sparse_size_given,
                 "Cannot enable copy offloading when -S is used",
             ),
             (
-                self.copy_range && self.compressed,
-                "Cannot enable copy offloading when -c is used",
-            ),
-            (
                 self.copy_range && self.salvage,
                 "Cannot use copy offloading in salvaging mode",
+            ),
+            (
+                self.no_create && !self.made_with.is_empty(),
+                "-o has no effect when skipping image creation",
+            ),
+            (
+                self.target_image_opts && !self.no_create,
+                "--target-image-opts requires use of -n flag",
+            ),
+            (
+                self.target_is_zero && !self.no_create,
+                "--target-is-zero requires use of -n flag",
             ),
         ];
         match contradictions.iter().find(|(found, _)| *found) {

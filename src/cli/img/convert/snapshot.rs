@@ -8,6 +8,7 @@ use crate::base::error::errno;
 use crate::graph::options::parse_options;
 use crate::node::SharedNode;
 
+const PREFIX: &str = "snapshot.";
 const ID: &str = "snapshot.id";
 const NAME: &str = "snapshot.name";
 
@@ -23,6 +24,11 @@ enum Wanted {
 
 /// Refuses what is neither `ID_OR_NAME` nor `snapshot.id=…,snapshot.name=…`.
 pub(in super::super) fn check(session: &Session, text: &str) -> Result<(), Failure> {
+    if text.starts_with(PREFIX) {
+        for warning in parse_options(text, None).warnings {
+            session.say(&warning);
+        }
+    }
     parse(text).map(|_| ()).map_err(|failure| {
         if let Failure::Error(error, _) = &failure {
             session.report(error);
@@ -32,7 +38,7 @@ pub(in super::super) fn check(session: &Session, text: &str) -> Result<(), Failu
 }
 
 fn parse(text: &str) -> Result<Wanted, Failure> {
-    if !text.starts_with("snapshot.") {
+    if !text.starts_with(PREFIX) {
         return Ok(Wanted::Either(text.to_owned()));
     }
     let mut tree = parse_options(text, None).tree;

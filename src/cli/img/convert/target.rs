@@ -15,8 +15,7 @@ use crate::job::convert::Unwritten;
 use crate::job::sources::Sources;
 use crate::node::SharedNode;
 
-/// Formats that can be written compressed.
-const COMPRESSIBLE: &[&str] = &["qcow", "qcow2"];
+const SECTOR: u64 = 512;
 /// Formats that can lie on a backing file.
 const OVERLAYS: &[&str] = &["qcow", "qcow2"];
 
@@ -31,17 +30,15 @@ pub(super) fn prepare(
     } else {
         Some(creation(options, environment, nodes)?)
     };
-    if options.backing.is_some() && nodes.len() > 1 {
-        return Err(Failure::words(
-            "Having a backing file for the target makes no sense when concatenating multiple input images",
-        ));
-    }
-    bitmaps::chosen(options, nodes)?;
     if options.target_is_zero && options.backing.is_some() {
         // Observed: refused, and yet the exit code says that all is well.
         let words = "Cannot use --target-is-zero when the destination image has a backing file";
         return Err(Failure::words(words).with_code(0));
     }
+    if options.backing.is_some() {
+        refuse_backing_of_many(nodes)?;
+    }
+    bitmaps::chosen(options, nodes)?;
     let cache = match &options.target_cache {
         Some(name) => images::target_cache(name)?,
         None => CacheMode::Unsafe,
@@ -56,12 +53,16 @@ pub(super) fn prepare(
     let Some(request) = created else {
         let operand = Operand {
             name: &options.target,
-            format: (!options.target_image_opts).then(|| target_format(options)),
+            format: if options.target_image_opts {
+                options.target_format.as_deref()
+            } else {
+                Some(target_format(options))
+            },
             image_opts: options.target_image_opts,
         };
         let node = operand.open(flags, environment)?;
-        if options.compressed && !COMPRESSIBLE.contains(&node.driver()) {
-            return Err(uncompressible());
+        if options.compressed && !images::COMPRESSIBLE.contains(&node.driver()) {
+            return Err(images::uncompressible());
         }
         let unwritten = if options.target_is_zero {
             Unwritten::Zeroes
@@ -91,8 +92,13 @@ fn target_format(options: &Options) -> &str {
     options.target_format.as_deref().unwrap_or("raw")
 }
 
-fn uncompressible() -> Failure {
-    Failure::words("Compression not supported for this file format")
+fn refuse_backing_of_many(nodes: &[SharedNode]) -> Result<(), Failure> {
+    if nodes.len() < 2 {
+        return Ok(());
+    }
+    Err(Failure::words(
+        "Having a backing file for the target makes no sense when concatenating multiple input images",
+    ))
 }
 
 /// What is to be made, refused where it contradicts itself.
@@ -131,6 +137,9 @@ fn creation(
         let format = backing_format;
         tree.set("backing_fmt", format.as_str());
     }
+    if tree.lookup("backing_file").is_some() {
+        refuse_backing_of_many(nodes)?;
+    }
     if tree.lookup("backing_file").is_some() && tree.lookup("backing_fmt").is_none() {
         return Err(Failure::words(
             "Use of backing file requires explicit backing format",
@@ -157,8 +166,10 @@ fn refuse_malformed(
     environment: &Environment,
 ) -> Result<(), Failure> {
     let mut alone = tree.clone();
-    alone.take("backing_file");
-    alone.take("backing_fmt");
+    if OVERLAYS.contains(&request.format.as_str()) {
+        alone.take("backing_file");
+        alone.take("backing_fmt");
+    }
     if alone.lookup("size").is_none() {
         alone.set("size", 0);
     }
@@ -171,8 +182,8 @@ fn refuse_malformed(
 }
 
 fn refuse_compression(format: &str, tree: &OptionTree) -> Result<(), Failure> {
-    if !COMPRESSIBLE.contains(&format) {
-        return Err(uncompressible());
+    if !images::COMPRESSIBLE.contains(&format) {
+        return Err(images::uncompressible());
     }
     if is_encrypted(tree) {
         return Err(Failure::words(
@@ -213,9 +224,9 @@ fn unwritten(node: &SharedNode, encrypted: bool) -> Result<Unwritten, Error> {
     let length = node.length()?;
     // Space that was reserved holds zeros, which a cipher turns into something else (errata 11, 25).
     let garbage = encrypted && length > 0 && node.extent(GuestOffset::ZERO, length)?.allocated;
-    Ok(if garbage || node.backing().is_some() {
-        Unwritten::Unknown
-    } else {
-        Unwritten::Zeroes
+    Ok(match node.backing() {
+        _ if garbage => Unwritten::Unknown,
+        Some(backing) => Unwritten::ZeroesFrom(backing.length()?.next_multiple_of(SECTOR)),
+        None => Unwritten::Zeroes,
     })
 }

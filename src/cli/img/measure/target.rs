@@ -37,11 +37,6 @@ impl Target {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let specs = create_options(format).ok_or_else(|| Failure::from(unknown_format(format)))?;
-        if !matches!(format, "raw" | "qcow2" | "luks") {
-            return Err(Failure::words(format!(
-                "Block driver '{format}' does not support size measurement"
-            )));
-        }
         for (name, value) in tree.iter() {
             if let Err(error) = check(&specs, name, value.as_str().unwrap_or_default()) {
                 session.report(&error);
@@ -49,6 +44,11 @@ impl Target {
                     "Invalid options for file format '{format}'"
                 )));
             }
+        }
+        if !matches!(format, "raw" | "qcow2" | "luks") {
+            return Err(Failure::words(format!(
+                "Block driver '{format}' does not support size measurement"
+            )));
         }
         Ok(match format {
             "raw" => Self::Raw,
