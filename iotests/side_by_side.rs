@@ -377,6 +377,7 @@ files!(
     encryption,
     rebase,
     repair,
+    scripts,
     sweep_amend,
     sweep_chains,
     sweep_check,

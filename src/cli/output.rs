@@ -55,6 +55,11 @@ pub(in crate::cli) fn print_now(text: &str) {
     output.flush();
 }
 
+/// Prints to standard error; where nobody can read it, the work goes on.
+pub(in crate::cli) fn complain(words: std::fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_all(words.to_string().as_bytes());
+}
+
 /// The line that progress was shown in ends when something is printed next, at the latest when the program does: after
 /// what went wrong.
 pub(in crate::cli) fn end_line_later() {

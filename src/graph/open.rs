@@ -16,7 +16,7 @@ pub use self::backing::resolve_against;
 pub use self::formats::DRIVERS;
 pub(crate) use self::formats::is_known_driver;
 use self::opener::{NodeFlags, Opener, Request};
-pub(crate) use self::protocol::creatable_path;
+pub(crate) use self::protocol::{check_target, creatable_path};
 use std::sync::Arc;
 
 use super::{Environment, OptionTree};

@@ -123,6 +123,8 @@ pub struct Arguments<'a> {
     /// The first operand ends the options.
     operands_last: bool,
     negative_numbers: bool,
+    /// How many operands stood in front of `--`.
+    before_separator: Option<usize>,
 }
 
 impl<'a> Arguments<'a> {
@@ -135,6 +137,7 @@ impl<'a> Arguments<'a> {
             cluster: VecDeque::new(),
             operands_last: false,
             negative_numbers: false,
+            before_separator: None,
         }
     }
 
@@ -160,6 +163,7 @@ impl<'a> Arguments<'a> {
         }
         while let Some(word) = self.rest.pop_front() {
             if word == "--" {
+                self.before_separator = Some(self.operands.len());
                 self.operands.extend(self.rest.drain(..));
             } else if let Some(long) = word.strip_prefix("--") {
                 return self.long(long).map(Some);
@@ -174,6 +178,11 @@ impl<'a> Arguments<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// How many of the operands stand in front of `--`.
+    pub fn operands_before_separator(&self) -> usize {
+        self.before_separator.unwrap_or(self.operands.len())
     }
 
     /// The operands, once [`Arguments::advance`] has said `None`.

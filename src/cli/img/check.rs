@@ -9,7 +9,7 @@ use super::failure::{Failure, Outcome};
 use super::session::{ImageOptions, OutputFormat, Session, cache_mode, one_image};
 use crate::base::Error;
 use crate::base::error::errno;
-use crate::cli::{explain, json};
+use crate::cli::{explain, json, output};
 use crate::graph::{CacheMode, OpenFlags};
 use crate::node::notice::carries_program_name;
 use crate::node::{CheckReport, Repair, SharedNode};
@@ -139,7 +139,7 @@ fn check_once(
             if carries_program_name(line) {
                 session.say(line);
             } else {
-                eprintln!("{line}");
+                output::complain(format_args!("{line}\n"));
             }
         })
         .map_err(|error| failed(session, &error))?;

@@ -109,23 +109,41 @@ fn open_and_commit(
     chain.close()?;
     let depth = match found {
         Ok(depth) => depth,
-        // The real tool has opened it for writing by now: bitmaps are stored anew, a dirty image is repaired.
-        Err(failure) if chain.driver() == "qcow2" => {
+        // The real tool has opened it for writing by now: that somebody else uses it is found out first, bitmaps are stored
+        // anew, a dirty image is repaired.
+        Err(failure) => {
             let top = operand.open(flags, environment)?;
             return session.close_after(&top, Err(failure));
         }
-        Err(failure) => return Err(failure),
     };
     let flags = OpenFlags {
         writable_backing: depth,
         ..flags
     };
-    let top = operand.open(flags, environment)?;
+    let top = operand.open(flags, environment).map_err(base_in_use)?;
     let result = commit(options, &top, depth, &progress);
     if result.is_ok() {
         progress.finish();
     }
     session.close_after(&top, result)
+}
+
+/// That a layer below is used by somebody else is said without the way to it.
+fn base_in_use(failure: Failure) -> Failure {
+    const WAY: &str = "Could not open backing file: ";
+    const LOCKED: &str = "Failed to get \"";
+    let Failure::Error(error, code) = failure else {
+        return failure;
+    };
+    let words = error.to_string();
+    match words.find(LOCKED) {
+        Some(at) if words[..at].ends_with(WAY) => {
+            let bare = Error::caller(&words[at..]);
+            let hints = error.hints().iter().cloned();
+            Failure::Error(hints.fold(bare, Error::with_hint), code)
+        }
+        _ => Failure::Error(error, code),
+    }
 }
 
 /// How many steps below the top the base is.

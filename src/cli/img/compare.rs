@@ -52,7 +52,10 @@ struct Options {
 pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let mut options = Options::default();
     let mut given = session.arguments(CHOICES, arguments);
-    while let Some(option) = session.next_option(&mut given)? {
+    while let Some(option) = session
+        .next_option(&mut given)
+        .map_err(|failure| failure.with_code(NOT_OPENED))?
+    {
         match option.key {
             "progress" => options.progress = true,
             "a-format" => options.formats[0] = Some(option.value),

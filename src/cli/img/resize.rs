@@ -64,10 +64,11 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
             _ => preallocation = parse_preallocation(&option.value)?,
         }
     }
+    let in_front = given.operands_before_separator();
     let operands = given.into_operands();
     let [name, size] = operands.as_slice() else {
         return Err(Failure::Usage(
-            if operands.len() < 2 {
+            if in_front <= 2 {
                 "Expecting image file name and size"
             } else {
                 "Extra argument(s) in command line"

@@ -107,7 +107,7 @@ impl Session {
             notices: Notices::to(move |line| {
                 if let Some(line) = line.strip_suffix(LAST) {
                     output::print_now("");
-                    eprintln!("{line}");
+                    output::complain(format_args!("{line}\n"));
                     std::process::exit(1);
                 }
                 // Warnings carry the program's name, what a driver says of itself does not.
@@ -116,9 +116,9 @@ impl Session {
                     None => (line, "\n"),
                 };
                 if carries_program_name(line) {
-                    eprint!("{program}: {line}{end}");
+                    output::complain(format_args!("{program}: {line}{end}"));
                 } else {
-                    eprint!("{line}{end}");
+                    output::complain(format_args!("{line}{end}"));
                 }
             }),
         }
@@ -138,21 +138,21 @@ impl Session {
 
     /// `qemu-img: words` on standard error, with the error's hints behind it.
     pub fn report(&self, error: &Error) {
-        eprintln!("{}: {error}", self.program);
-        eprint!("{}", error.hints().join("\n"));
+        output::complain(format_args!("{}: {error}\n", self.program));
+        output::complain(format_args!("{}", error.hints().join("\n")));
         if !error.hints().is_empty() && error.ends_its_last_line() {
-            eprintln!();
+            output::complain(format_args!("\n"));
         }
     }
 
     /// `qemu-img: words` on standard error.
     pub fn say(&self, words: &str) {
-        eprintln!("{}: {words}", self.program);
+        output::complain(format_args!("{}: {words}\n", self.program));
     }
 
     /// `qemu-img: warning: words` on standard error.
     pub fn warn(&self, words: &str) {
-        eprintln!("{}: warning: {words}", self.program);
+        output::complain(format_args!("{}: warning: {words}\n", self.program));
     }
 
     /// Says what is left to say and gives the exit code.
@@ -189,7 +189,7 @@ impl Session {
                 1
             }
             Err(Failure::Grammar(words)) => {
-                eprintln!("{}: {words}", self.speaker());
+                output::complain(format_args!("{}: {words}\n", self.speaker()));
                 self.point_to_help();
                 1
             }
@@ -204,7 +204,10 @@ impl Session {
     }
 
     fn point_to_help(&self) {
-        eprintln!("Try '{} --help' for more info", self.speaker());
+        output::complain(format_args!(
+            "Try '{} --help' for more info\n",
+            self.speaker()
+        ));
     }
 }
 

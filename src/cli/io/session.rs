@@ -8,7 +8,7 @@ use super::requests::Requests;
 use super::{table, words};
 use crate::base::error::errno;
 use crate::base::{Error, Result};
-use crate::cli::output::Stdout;
+use crate::cli::output::{self, Stdout};
 use crate::crypto::secret::SecretStore;
 use crate::graph::Environment;
 use crate::graph::objects::ThrottleGroups;
@@ -38,7 +38,7 @@ impl Session {
         let name = program.to_owned();
         let notices = Notices::to(move |line| {
             if let Some(line) = line.strip_suffix(LAST) {
-                eprintln!("{line}");
+                output::complain(format_args!("{line}\n"));
                 std::process::exit(1);
             }
             // Warnings carry the program's name, what a driver says of itself does not.
@@ -47,9 +47,9 @@ impl Session {
                 None => (line, "\n"),
             };
             if carries_program_name(line) {
-                eprint!("{name}: {line}{end}");
+                output::complain(format_args!("{name}: {line}{end}"));
             } else {
-                eprint!("{line}{end}");
+                output::complain(format_args!("{line}{end}"));
             }
         });
         Self {
@@ -71,9 +71,9 @@ impl Session {
 
     /// `qemu-io: words`, with the hints behind them.
     pub(super) fn report(&self, error: &Error) {
-        eprintln!("{}: {error}", self.program);
+        output::complain(format_args!("{}: {error}\n", self.program));
         for hint in error.hints() {
-            eprintln!("{hint}");
+            output::complain(format_args!("{hint}\n"));
         }
     }
 
@@ -84,7 +84,7 @@ impl Session {
             return true;
         };
         let Some(command) = table::find(called) else {
-            eprintln!("command \"{called}\" not found");
+            output::complain(format_args!("command \"{called}\" not found\n"));
             return false;
         };
         let compares = ["read", "write", "aio_"]
@@ -105,11 +105,11 @@ impl Session {
             Complaint::Said => {}
             Complaint::Usage => self.output.line(&command.usage(command.name)),
             Complaint::Grammar(words) => {
-                eprintln!("{words}");
+                output::complain(format_args!("{words}\n"));
                 self.output.line(&command.usage(command.name));
             }
             Complaint::Output(words) => self.output.line(&words),
-            Complaint::Error(words) => eprintln!("{words}"),
+            Complaint::Error(words) => output::complain(format_args!("{words}\n")),
             Complaint::Report(error) => self.report(&error),
         }
         false

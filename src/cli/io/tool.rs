@@ -8,7 +8,7 @@ use super::session::Session;
 use super::stdin::Lines;
 use crate::base::Error;
 use crate::cli::img::arguments::{Arguments, Choice, Given};
-use crate::cli::signals;
+use crate::cli::{output, signals};
 use crate::crypto::secret::SecretStore;
 use crate::graph::objects::ThrottleGroups;
 use crate::graph::{ImageArgument, objects};
@@ -228,24 +228,24 @@ pub fn main(invoked: &str, arguments: Vec<OsString>) -> ExitCode {
 fn end(program: &str, ending: Ending) -> ExitCode {
     match ending {
         Ending::Asked(text) => {
-            print!("{text}");
+            output::print_now(&text);
             ExitCode::SUCCESS
         }
         Ending::Usage(words) => {
             if let Some(words) = words {
-                eprintln!("{words}");
+                output::complain(format_args!("{words}\n"));
             }
-            print!("{USAGE}");
+            output::print_now(USAGE);
             ExitCode::FAILURE
         }
         Ending::Said(words) => {
-            eprintln!("{words}");
+            output::complain(format_args!("{words}\n"));
             ExitCode::FAILURE
         }
         Ending::Refused(error) => {
-            eprintln!("{program}: {error}");
+            output::complain(format_args!("{program}: {error}\n"));
             for hint in error.hints() {
-                eprintln!("{hint}");
+                output::complain(format_args!("{hint}\n"));
             }
             ExitCode::FAILURE
         }

@@ -1,5 +1,6 @@
 //! `write`, `writev`, `aio_write`.
 
+use std::io::Read;
 use std::time::Instant;
 
 use super::command::{Complaint, Outcome};
@@ -175,10 +176,14 @@ fn fill(data: &mut Vec<u8>, length: usize, given: &Given) -> Outcome {
         data.resize(length, given.pattern.unwrap_or(FILL));
         return Ok(());
     };
-    let repeated = std::fs::read(source).map_err(|error| {
-        let words = Error::from(error).errno_text();
-        Complaint::Error(format!("{source}: {words}"))
-    })?;
+    let mut repeated = Vec::new();
+    // No more than what is written: the file may be a device without an end.
+    std::fs::File::open(source)
+        .and_then(|file| file.take(length as u64).read_to_end(&mut repeated))
+        .map_err(|error| {
+            let words = Error::from(error).errno_text();
+            Complaint::Error(format!("{source}: {words}"))
+        })?;
     if repeated.is_empty() {
         return Err(Complaint::Error(format!("{source}: file is empty")));
     }

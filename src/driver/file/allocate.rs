@@ -11,6 +11,9 @@ use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::node::{Extent, Preallocation};
 
+/// Bytes at the start of a file that are written when it grows from nothing.
+const WRITTEN_HEAD: usize = 4096;
+
 fn unsupported(error: Errno) -> bool {
     matches!(
         error,
@@ -157,7 +160,12 @@ impl File {
             Preallocation::Off => self
                 .host()
                 .set_len(length)
-                .map_err(|error| Error::from(error).prefixed("Could not resize file: ")),
+                .map_err(|error| Error::from(error).prefixed("Could not resize file: "))
+                .map(|()| {
+                    if before == 0 {
+                        self.write_head(length);
+                    }
+                }),
             Preallocation::Falloc => self.reserve(before, length),
             Preallocation::Full => self.fill(before, length),
         };
@@ -166,6 +174,16 @@ impl File {
             let _ = self.host().set_len(before);
         }
         outcome
+    }
+
+    /// The start of a file that was empty is written, not left as a hole: what the real tools do so that the alignment
+    /// of direct I/O can be found out later. Where it can't be, nothing is lost.
+    fn write_head(&self, length: u64) {
+        let zeros = [0; WRITTEN_HEAD];
+        let head = usize::try_from(length)
+            .unwrap_or(WRITTEN_HEAD)
+            .min(WRITTEN_HEAD);
+        let _ = self.host().write_all_at(&zeros[..head], 0);
     }
 
     fn reserve(&self, before: u64, length: u64) -> Result<()> {

@@ -184,7 +184,7 @@ impl Metadata {
             let cluster = self.geometry.host_cluster(table);
             self.active_l2_clusters.remove(&cluster);
         }
-        self.lower_tree(&dropped, FreeReason::Other)
+        self.lower_tree(&dropped, FreeReason::Always)
     }
 
     /// Drops refcount blocks that count nothing but themselves.

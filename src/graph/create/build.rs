@@ -24,6 +24,7 @@ use crate::node::{Access, HostFile, Node, Permissions, Preallocation, SharedNode
 const WRITTEN_HEAD: u64 = 4096;
 
 pub(super) fn build(prepared: &Prepared, environment: &Environment) -> Result<()> {
+    open::check_target(&prepared.filename)?;
     let attributes = Attributes::of(prepared)?;
     if prepared.format == "host_device" {
         return reuse_device(prepared, environment);

@@ -1,5 +1,6 @@
 //! Protocol drivers: host files and null disks.
 
+use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +40,9 @@ impl Protocol {
 }
 
 /// Protocols that would reach out over a network or into another program: refused by name, whoever asks.
-const REFUSED: [&str; 14] = [
+const REFUSED: [&str; 13] = [
     "ftp", "ftps", "gluster", "http", "https", "iscsi", "iser", "nbd", "nfs", "nvme", "rbd", "ssh",
-    "fat", "vvfat",
+    "fat",
 ];
 
 /// The protocol that a bare file name starts with, and the rest: `nbd:` in `nbd:localhost:10809`.
@@ -71,6 +72,10 @@ pub(super) fn open_named(name: &str, flags: NodeFlags) -> Result<SharedNode> {
             tree.set("filename", path);
             Protocol::File
         }
+        Some(("host_device", path)) => {
+            tree.set("filename", path);
+            Protocol::HostDevice
+        }
         Some((null @ ("null-co" | "null-aio"), rest)) => {
             let driver = if null == "null-co" {
                 "null-co"
@@ -99,7 +104,8 @@ fn check_null_name(driver: &str, name: &str) -> Result<()> {
 pub(crate) fn creatable_path(name: &str) -> Result<String> {
     match protocol_prefix(name) {
         None => Ok(name.to_owned()),
-        Some(("file", path)) => Ok(path.to_owned()),
+        // That it is a device is found out when it is opened: see [`check_target`].
+        Some(("file" | "host_device", path)) => Ok(path.to_owned()),
         Some((driver @ ("null-co" | "null-aio" | "blkdebug" | "blkverify"), _)) => {
             Err(Error::unsupported(format!(
                 "Protocol driver '{driver}' does not support image creation"
@@ -107,6 +113,36 @@ pub(crate) fn creatable_path(name: &str) -> Result<String> {
         }
         Some((protocol, _)) => Err(refused(protocol)),
     }
+}
+
+/// Of devices only one that is there can be written anew.
+pub(crate) fn check_target(name: &str) -> Result<()> {
+    let Some(("host_device", path)) = protocol_prefix(name) else {
+        return Ok(());
+    };
+    refuse_no_device(path).map_err(|error| {
+        error.prefixed(
+            "Protocol driver 'host_device' does not support creating new images, so an existing image must be selected as \
+             the target; however, opening the given target as an existing image failed: ",
+        )
+    })
+}
+
+fn refuse_no_device(path: &str) -> Result<()> {
+    let kind = std::fs::metadata(path)
+        .map_err(|error| with_words(error.into(), path))?
+        .file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        Ok(())
+    } else {
+        Err(no_device(path))
+    }
+}
+
+fn no_device(path: &str) -> Error {
+    Error::caller(format!(
+        "'host_device' driver requires '{path}' to be either a character or block device"
+    ))
 }
 
 fn refused(protocol: &str) -> Error {
@@ -179,9 +215,7 @@ fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<
     };
     let file = File::open(&filename, options).map_err(|error| with_words(error, &filename))?;
     if kind == Protocol::HostDevice && !file.is_device() {
-        return Err(Error::caller(format!(
-            "'host_device' driver requires '{filename}' to be either a character or block device"
-        )));
+        return Err(no_device(&filename));
     }
     Ok(Arc::new(file))
 }

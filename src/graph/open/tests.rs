@@ -393,3 +393,46 @@ fn networks_are_refused_by_name() {
         assert_eq!(words, format!("Could not open '{name}': {expected}"));
     }
 }
+
+#[test]
+fn formats_that_are_not_built_are_never_taken_for_raw() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut vdi = [0; 68];
+    vdi[64..].copy_from_slice(&[0x7f, 0x10, 0xda, 0xbe]);
+    for (head, name, expected) in [
+        (&b"KDMV"[..], "a", Some("vmdk")),
+        (b"COWD", "a", Some("vmdk")),
+        (b"# Disk DescriptorFile\nversion=1\n", "a", Some("vmdk")),
+        (b"# Disk DescriptorFile\nversion=9\n", "a", None),
+        (b"conectix", "a", Some("vpc")),
+        (b"vhdxfile", "a", Some("vhdx")),
+        (b"QED\0", "a", Some("qed")),
+        (b"QED\x01", "a", None),
+        (&vdi, "a", Some("vdi")),
+        (b"WithoutFreeSpace\x02\0\0\0", "a", Some("parallels")),
+        (b"WithoutFreeSpace\x01\0\0\0", "a", None),
+        (b"Bochs Virtual HD Image", "a", None),
+        (b"", "a.dmg", Some("dmg")),
+    ] {
+        let path = directory.path().join(name);
+        let mut bytes = head.to_vec();
+        bytes.resize(1024, 0);
+        std::fs::write(&path, bytes).unwrap();
+        let path = path.to_string_lossy().into_owned();
+        match (
+            open(
+                &by_name(&path, None),
+                OpenFlags::default(),
+                &Environment::default(),
+            ),
+            expected,
+        ) {
+            (Ok(node), None) => node.close().unwrap(),
+            (Err(error), Some(driver)) => {
+                let words = format!("Could not open '{path}': Unknown driver '{driver}'");
+                assert_eq!(error.to_string(), words);
+            }
+            (outcome, _) => panic!("{head:?}: {:?}", outcome.map(|_| ())),
+        }
+    }
+}

@@ -52,7 +52,7 @@ fn snapshot(snapshot: &SnapshotInfo) -> Value {
     let mut object = Map::new();
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     if let Some(icount) = snapshot.icount {
-        put("icount", json!(icount));
+        put("icount", json!(icount.cast_signed()));
     }
     let clock = snapshot.vm_clock_nanoseconds;
     put("vm-clock-nsec", json!(clock % 1_000_000_000));

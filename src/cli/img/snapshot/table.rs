@@ -13,7 +13,7 @@ pub fn table(snapshots: &[SnapshotInfo]) -> String {
     for snapshot in snapshots {
         let icount = snapshot
             .icount
-            .map_or_else(|| "--".to_owned(), |count| count.to_string());
+            .map_or_else(|| "--".to_owned(), |count| count.cast_signed().to_string());
         text.push_str(&row(
             &snapshot.id,
             &snapshot.name,
@@ -31,7 +31,7 @@ fn row(id: &str, tag: &str, size: &str, date: &str, clock: &str, icount: &str) -
     // Widths count bytes, as C's do. Writing to a String does not fail.
     let _ = writeln!(
         text,
-        "{id}{} {tag}{} {size:>8}{date:>20}{clock:>16} {icount:>10}",
+        "{id}{} {tag}{} {size:>8} {date:>19} {clock:>15} {icount:>10}",
         blanks(7, id),
         blanks(16, tag),
     );
