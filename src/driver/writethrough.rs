@@ -29,8 +29,12 @@ impl Writethrough {
             *through
         } else {
             let logged = self.inner.driver() == "blklogwrites";
-            let through = logged || self.inner.info()?.cluster_size.is_some();
-            *self.through.get_or_init(|| through)
+            // An image that the write has just found corrupt tells nothing any more: its format has tables.
+            let tables = || match self.inner.info() {
+                Ok(info) => info.cluster_size.is_some(),
+                Err(_) => true,
+            };
+            *self.through.get_or_init(|| logged || tables())
         };
         if through {
             return self.inner.flush_write();
