@@ -55,11 +55,11 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
             _ => {}
         }
     }
-    options.image.refuse_contradiction()?;
     let operands = given.into_operands();
     let [name] = operands.as_slice() else {
         return Err(Failure::Usage("Expecting one image file name".to_owned()));
     };
+    options.image.refuse_contradiction()?;
     let cache = match &options.cache {
         Some(name) => images::target_cache(name)?,
         None => CacheMode::Writeback,
@@ -111,10 +111,11 @@ fn open_and_commit(
         Ok(depth) => depth,
         // The real tool has opened it for writing by now: that somebody else uses it is found out first, bitmaps are stored
         // anew, a dirty image is repaired.
-        Err(failure) => {
+        Err(failure) if ["qcow", "qcow2"].contains(&chain.driver()) => {
             let top = operand.open(flags, environment)?;
             return session.close_after(&top, Err(failure));
         }
+        Err(failure) => return Err(failure),
     };
     let flags = OpenFlags {
         writable_backing: depth,

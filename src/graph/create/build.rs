@@ -151,7 +151,9 @@ impl Attributes {
 
 /// What `create` says in place of "File too large".
 pub(super) fn explain_size(error: Error, format: &str) -> Error {
-    if error.errno() != errno::EFBIG || format == "luks" {
+    // Where the file itself can't be that long, the words of the file say so.
+    let told = error.to_string().contains("exceeds maximum(");
+    if error.errno() != errno::EFBIG || format == "luks" || told {
         return error;
     }
     let hint = if format == "qcow2" {
