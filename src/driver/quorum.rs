@@ -2,6 +2,7 @@
 
 use super::blkverify::first_difference;
 use crate::base::{Error, GuestOffset, Result};
+use crate::node::extent::extent_above;
 use crate::node::{Access, Extent, Node, Notices, Permissions, SharedNode, ZeroFlags};
 
 /// What the options say.
@@ -110,9 +111,10 @@ impl Quorum {
             return Err(Error::eio());
         }
         let most = versions.iter().map(|(_, voters)| voters.len()).max();
+        // Of two versions with as many votes the later one wins, as in the real tool.
         let Some((content, voters)) = versions
             .iter()
-            .find(|(_, voters)| Some(voters.len()) == most)
+            .rfind(|(_, voters)| Some(voters.len()) == most)
             .filter(|(_, voters)| voters.len() >= self.options.threshold)
         else {
             return Err(Error::eio());
@@ -175,14 +177,26 @@ impl Node for Quorum {
         self.all(|copy| copy.flush())
     }
 
+    /// Zeros where all copies have zeros, data where one may have some.
     fn extent(&self, offset: GuestOffset, length: u64) -> Result<Extent> {
-        let inside = self.length()?.saturating_sub(offset.bytes()).min(length);
-        Ok(Extent {
-            length: inside,
-            data: true,
+        let mut answer = Extent {
+            length: self.length()?.saturating_sub(offset.bytes()).min(length),
+            zero: true,
             allocated: true,
             ..Extent::default()
-        })
+        };
+        for copy in &self.copies {
+            let extent = extent_above(copy, None, offset, answer.length)?.extent;
+            answer.length = extent.length;
+            if !extent.zero {
+                return Ok(Extent {
+                    zero: false,
+                    data: true,
+                    ..answer
+                });
+            }
+        }
+        Ok(answer)
     }
 
     fn allocated_bytes(&self) -> Option<u64> {

@@ -23,7 +23,7 @@ pub struct Facts {
     pub backing: Option<BackingFacts>,
     /// The internal snapshots.
     pub snapshots: Vec<SnapshotInfo>,
-    /// The nodes below, by the name of the edge; the backing file is not among them.
+    /// The nodes below, by the name of the edge; the top node's backing file is not among them.
     pub children: Vec<(String, Self)>,
 }
 
@@ -43,13 +43,16 @@ pub fn gather(node: &SharedNode) -> Result<Facts> {
     let children = node
         .children()
         .into_iter()
-        .map(|(edge, child)| Ok((edge, gather(&child)?)))
+        .map(|(edge, child)| Ok((edge, gather_below(&child)?)))
         .collect::<Result<Vec<_>>>()?;
+    let facts_of = |wanted: &str| {
+        let child = children.iter().find(|(edge, _)| edge == wanted);
+        child.is_some_and(|(_, child)| child.has_image_facts)
+    };
     let has_image_facts = match node.driver() {
-        "raw" => children
-            .first()
-            .is_some_and(|(_, child)| child.has_image_facts),
-        driver => !driver.starts_with("null-"),
+        "raw" => facts_of("file"),
+        "blkverify" => facts_of("raw"),
+        driver => driver != "quorum" && !driver.starts_with("null-"),
     };
     Ok(Facts {
         filename: node.filename(),
@@ -64,6 +67,23 @@ pub fn gather(node: &SharedNode) -> Result<Facts> {
     })
 }
 
+/// The same of a node below another: here the backing file is one more node below.
+fn gather_below(node: &SharedNode) -> Result<Facts> {
+    let mut facts = gather(node)?;
+    if keeps_backing_name(node.as_ref())
+        && let Some(backing) = node.backing()
+    {
+        let backing = ("backing".to_owned(), gather_below(&backing)?);
+        facts.children.insert(0, backing);
+    }
+    Ok(facts)
+}
+
+/// Filters answer for the node that they wrap, which is listed below them anyway.
+fn keeps_backing_name(node: &dyn Node) -> bool {
+    matches!(node.driver(), "qcow" | "qcow2")
+}
+
 fn snapshots(node: &dyn Node) -> Result<Vec<SnapshotInfo>> {
     node.snapshots().or_else(|error: Error| {
         if error.errno() == errno::ENOTSUP {
@@ -75,7 +95,9 @@ fn snapshots(node: &dyn Node) -> Result<Vec<SnapshotInfo>> {
 }
 
 fn backing(node: &dyn Node) -> Option<BackingFacts> {
-    let reference = node.backing_reference()?;
+    let reference = node
+        .backing_reference()
+        .filter(|_| keeps_backing_name(node))?;
     let storage = bottom_filename(node);
     Some(BackingFacts {
         full_name: resolve(&storage, &reference.name),

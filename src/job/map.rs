@@ -38,13 +38,46 @@ pub struct Place {
     pub filename: String,
 }
 
-/// A place in the file that a node keeps its content in.
-fn place_in(host: HostOffset, node: &SharedNode) -> Place {
-    let file = node.data_file().or_else(|| node.file());
-    Place {
-        offset: host.bytes(),
-        // A protocol's bytes lie in itself.
-        filename: file.as_ref().unwrap_or(node).filename(),
+/// Drivers that answer with what the node below them said.
+const FILTERS: [&str; 7] = [
+    "blkdebug",
+    "blklogwrites",
+    "blkverify",
+    "compress",
+    "copy-on-read",
+    "preallocate",
+    "throttle",
+];
+
+/// A place in the file that a node keeps its content in; through filters and windows, down to the file that has a
+/// place of its own.
+fn place_in(mut host: HostOffset, node: &SharedNode) -> Result<Option<Place>> {
+    let mut node = SharedNode::clone(node);
+    loop {
+        let Some(file) = node.data_file().or_else(|| node.file()) else {
+            // A protocol's bytes lie in itself.
+            return Ok(Some(Place::new(host, &node)));
+        };
+        match node.driver() {
+            "raw" if file.file().is_some() => {
+                match file.extent(GuestOffset::new(host.bytes()), 1)?.host {
+                    Some(below) => host = below,
+                    None => return Ok(None),
+                }
+            }
+            filter if FILTERS.contains(&filter) => {}
+            _ => return Ok(Some(Place::new(host, &file))),
+        }
+        node = file;
+    }
+}
+
+impl Place {
+    fn new(host: HostOffset, file: &SharedNode) -> Self {
+        Self {
+            offset: host.bytes(),
+            filename: file.filename(),
+        }
     }
 }
 
@@ -55,8 +88,11 @@ impl Run {
         let past_end = found.depth > 0 && start >= found.node.length()?;
         let place = match &found.kept {
             _ if extent.undefined => None,
-            Some((host, node)) => Some(place_in(*host, node)),
-            None => extent.host.map(|host| place_in(host, &found.node)),
+            Some((host, node)) => place_in(*host, node)?,
+            None => match extent.host {
+                Some(host) => place_in(host, &found.node)?,
+                None => None,
+            },
         };
         Ok(Self {
             start,

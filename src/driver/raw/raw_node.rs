@@ -4,7 +4,9 @@ use parking_lot::RwLock;
 
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, HostOffset, Result};
-use crate::node::{DebugEvent, Extent, HostFile, Node, Preallocation, SharedNode, Turn, ZeroFlags};
+use crate::node::{
+    DebugEvent, Extent, HostFile, ImageInfo, Node, Preallocation, SharedNode, Turn, ZeroFlags,
+};
 
 /// Bytes of a sector: the unit in which lengths count, and what a probe looks at.
 const SECTOR: u64 = 512;
@@ -177,6 +179,13 @@ impl Node for Raw {
 
     fn request_alignment(&self) -> u64 {
         self.file.node().request_alignment()
+    }
+
+    fn info(&self) -> Result<ImageInfo> {
+        Ok(ImageInfo {
+            cluster_size: self.file.node().info()?.cluster_size,
+            ..ImageInfo::default()
+        })
     }
 
     fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {

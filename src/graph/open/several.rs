@@ -12,7 +12,7 @@ use crate::driver::blklogwrites::{self, Blklogwrites, LogOptions};
 use crate::driver::blkverify::Blkverify;
 use crate::driver::quorum::{Quorum, QuorumOptions};
 use crate::graph::OptionTree;
-use crate::node::{Access, Permissions, SharedNode};
+use crate::node::{Access, Node, Permissions, SharedNode};
 
 /// Opens the node of `blkverify:RAW:IMAGE`; `rest` is what follows the first colon.
 pub(super) fn open_blkverify_named(
@@ -52,11 +52,24 @@ pub(super) fn open_blkverify(
     let raw = child("x-raw", "raw", false)?;
     let test = child("x-image", "test", true)?;
     protocol::refuse_leftovers("blkverify", &tree)?;
-    let filename = format!("blkverify:{}:{}", raw.filename(), test.filename());
+    let filename = blkverify_name(raw.as_ref(), test.as_ref());
     let notices = opener.environment.notices.clone();
     let node = Blkverify::new(raw, test, filename, notices);
     let unshared = alone(Permissions::RESIZE, flags);
     Ok(Arc::new(node.unsharing(unshared)))
+}
+
+/// `blkverify:RAW:IMAGE` where both have names that can be put so.
+fn blkverify_name(raw: &dyn Node, test: &dyn Node) -> String {
+    let names = [raw.filename(), test.filename()];
+    if !names.iter().any(|name| name.starts_with("json:")) {
+        return format!("blkverify:{}", names.join(":"));
+    }
+    shown::json_name(vec![
+        ("driver".to_owned(), "blkverify".into()),
+        ("test".to_owned(), shown::node_member(test)),
+        ("raw".to_owned(), shown::node_member(raw)),
+    ])
 }
 
 /// What a node keeps others from, unless it was told to share everything.

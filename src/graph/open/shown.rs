@@ -7,7 +7,7 @@ use crate::node::Node;
 
 /// The order in which the real tools print the options of a `json:` name (observed; theirs is a hash's). `*` stands
 /// for the number of an error: those of all numbers follow each other.
-const ORDER: [&str; 50] = [
+const ORDER: [&str; 52] = [
     "read-pattern",
     "offset",
     "set-state.1.event",
@@ -33,7 +33,9 @@ const ORDER: [&str; 50] = [
     "read-zeroes",
     "header",
     "set-state.1.new_state",
+    "test",
     "driver",
+    "raw",
     "log-append",
     "set-state.4.event",
     "set-state.1.state",
