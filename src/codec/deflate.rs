@@ -25,15 +25,21 @@ thread_local! {
         RefCell::new(Decompress::new_with_window_bits(false, READ_WINDOW_BITS));
 }
 
+/// Room for any `length` bytes, also where nothing can be compressed.
+const fn bound(length: usize) -> usize {
+    length + length / 8 + length / 64 + 64
+}
+
 pub(super) fn compress(data: &[u8], out: &mut Vec<u8>) -> Result<bool> {
     out.clear();
-    // One byte less than the data: not to fit is the same as not to be worth it.
-    out.resize(data.len().saturating_sub(1), 0);
+    // Not only as much as is worth it: a stream that was not written to its end leaves its position in zlib-rs's buffer
+    // (0.6.8), also after a reset, and some streams later there is no room any more, which is a panic.
+    out.resize(bound(data.len()), 0);
     let fits = COMPRESS.with_borrow_mut(|context| {
         context.reset();
         let status = context.compress(data, out, FlushCompress::Finish);
-        let fits = matches!(status, Ok(Status::StreamEnd));
-        let length = usize::try_from(context.total_out()).unwrap_or(0);
+        let length = usize::try_from(context.total_out()).unwrap_or(usize::MAX);
+        let fits = matches!(status, Ok(Status::StreamEnd)) && length < data.len();
         out.truncate(if fits { length } else { 0 });
         status.map(|_| fits)
     });

@@ -51,6 +51,20 @@ fn clusters_come_back_through_kept_contexts() {
 }
 
 #[test]
+fn incompressible_clusters_one_after_the_other_leave_nothing_behind() {
+    for kind in KINDS {
+        let mut packed = Vec::new();
+        for length in [512, 4096, 65536, 2 << 20] {
+            let data = noise(length);
+            for round in 0..40 {
+                let fits = kind.compress(&data, &mut packed).unwrap();
+                assert!(!fits && packed.is_empty(), "{kind} {length}, {round}");
+            }
+        }
+    }
+}
+
+#[test]
 fn too_few_bytes_are_an_error_and_too_many_are_cut_off_by_zlib_only() {
     for kind in KINDS {
         let data = text(4096);

@@ -27,9 +27,10 @@ pub fn create(file: &HostFile, options: &Qcow1CreateOptions) -> Result<()> {
         ));
     }
     file.resize(0, Preallocation::Off)?;
-    file.write_at(HostOffset::ZERO, &layout.head)?;
-    write_empty_table(file, layout.head.len() as u64, layout.file_length)?;
-    file.resize(layout.file_length, Preallocation::Off)
+    file.write_at(HostOffset::ZERO, &layout.head)
+        .and_then(|()| write_empty_table(file, layout.head.len() as u64, layout.file_length))
+        .and_then(|()| file.resize(layout.file_length, Preallocation::Off))
+        .map_err(|error| error.prefixed("Could not create image: "))
 }
 
 /// As in the real tool's files, the first table's zeros are written; not those of disks of many TiB.

@@ -138,11 +138,18 @@ pub fn create_with_data(
             .map_err(|error| error.prefixed("Could not resize image: "))?;
     }
     reserve(file, &layout, options.preallocation)?;
-    write_tables(file, &geometry, &layout)?;
+    write_tables(file, &geometry, &layout).map_err(|error| {
+        error.prefixed(if layout.data.is_empty() {
+            "Could not write refcount table: "
+        } else {
+            "Could not resize image: Allocating clusters failed: "
+        })
+    })?;
     if options.preallocation == Preallocation::Metadata && data.is_none() {
         write_tail(file, &geometry, &layout, size)?;
     }
-    file.write_at(HostOffset::ZERO, &first_cluster)?;
+    file.write_at(HostOffset::ZERO, &first_cluster)
+        .map_err(|error| error.prefixed("Could not write qcow2 header: "))?;
     lengthen(file, layout.length)?;
     if let (Qcow2Encryption::Luks(luks), Some(key), Some(first)) =
         (&options.encryption, key, layout.crypto)
@@ -150,6 +157,7 @@ pub fn create_with_data(
         let start = layout.offset(first);
         luks::create_volume(luks, &key, None, &mut |offset, data| {
             file.write_at(start.plus(offset)?, data)
+                .map_err(|error| error.prefixed("Could not write encryption header: "))
         })?;
     }
     file.flush()

@@ -61,6 +61,15 @@ impl Place<'_> {
     }
 }
 
+impl Drop for Place<'_> {
+    /// A worker that panics would keep the others waiting for ever.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.queue.call_off();
+        }
+    }
+}
+
 impl Turn for Place<'_> {
     fn wait(&mut self) -> Result<()> {
         if !self.ordered || self.passed {

@@ -96,3 +96,19 @@ fn a_full_target_is_a_write_error_at_the_first_place_that_does_not_fit() {
     assert_eq!(failure.offset, GuestOffset::new(2 << 20));
     assert_eq!(failure.error.to_string(), "No space left on device");
 }
+
+#[test]
+fn a_worker_that_panics_does_not_keep_the_others_waiting() {
+    use crate::node::Turn as _;
+    let queue = super::queue::Queue::default();
+    let ends = std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            let _place = queue.place(0, true);
+            panic!("on purpose");
+        });
+        let second = scope.spawn(|| queue.place(1, true).wait());
+        (first.join().is_err(), second.join())
+    });
+    assert!(ends.0);
+    assert!(ends.1.expect("the second does not panic").is_err());
+}
