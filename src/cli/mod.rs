@@ -11,3 +11,4 @@ pub mod link;
 mod output;
 pub mod progress;
 mod signals;
+mod trace;

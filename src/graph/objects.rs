@@ -200,7 +200,8 @@ fn unexpected(name: &str) -> Error {
     }
 }
 
-fn check_identifier(id: &str) -> Result<()> {
+/// Names of objects and of option lists.
+pub fn check_identifier(id: &str) -> Result<()> {
     let mut characters = id.chars();
     let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())
         && characters.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));

@@ -10,7 +10,8 @@ use super::{
     amend, bench, bitmap, check, commit, compare, convert, create, dd, help, info, map, measure,
     rebase, resize, snapshot,
 };
-use crate::cli::signals;
+use crate::cli::trace::{self, Trouble};
+use crate::cli::{output, signals};
 
 const CHOICES: &[Choice] = &[
     Choice::flag('h', "help"),
@@ -50,8 +51,7 @@ fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
                 session.print(&help::version());
                 return Ok(0);
             }
-            // There are no trace events here to switch on.
-            _ => {}
+            _ => trace(session, &option.value)?,
         }
     }
     let mut operands = given.into_operands();
@@ -60,6 +60,22 @@ fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     }
     let command = operands.remove(0);
     subcommand(session, &command, operands)
+}
+
+fn trace(session: &Session, text: &str) -> Result<(), Failure> {
+    match trace::look_at(session.program(), text) {
+        Ok(warnings) => {
+            for warning in warnings {
+                session.say(&warning);
+            }
+            Ok(())
+        }
+        Err(Trouble::Said(line)) => {
+            output::complain(format_args!("{line}\n"));
+            Err(Failure::Said(1))
+        }
+        Err(Trouble::Error(error)) => Err(error.into()),
+    }
 }
 
 fn subcommand(session: &mut Session, command: &str, arguments: Vec<String>) -> Outcome {

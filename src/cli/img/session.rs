@@ -9,7 +9,7 @@ use super::images::Operand;
 use crate::base::Error;
 use crate::cli::output;
 use crate::crypto::secret::SecretStore;
-use crate::graph::objects::ThrottleGroups;
+use crate::graph::objects::{ThrottleGroups, check_identifier};
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
 use crate::node::notice::{LAST, NO_NEWLINE, carries_program_name};
@@ -275,6 +275,9 @@ pub fn image_argument(
         let parsed = parse_options(name, Some("file"));
         for warning in &parsed.warnings {
             environment.notices.say(warning);
+        }
+        if let Some(serde_json::Value::String(id)) = parsed.tree.lookup("id") {
+            check_identifier(id)?;
         }
         return Ok(ImageArgument::Options(parsed.tree));
     }

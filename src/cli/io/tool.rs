@@ -8,6 +8,7 @@ use super::session::Session;
 use super::stdin::Lines;
 use crate::base::Error;
 use crate::cli::img::arguments::{Arguments, Choice, Given};
+use crate::cli::trace::{self, Trouble};
 use crate::cli::{output, signals};
 use crate::crypto::secret::SecretStore;
 use crate::graph::objects::ThrottleGroups;
@@ -48,6 +49,15 @@ enum Ending {
 impl From<Error> for Ending {
     fn from(error: Error) -> Self {
         Self::Refused(error)
+    }
+}
+
+impl From<Trouble> for Ending {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Said(line) => Self::Said(line),
+            Trouble::Error(error) => Self::Refused(error),
+        }
     }
 }
 
@@ -105,46 +115,10 @@ impl CommandLine {
             "format" => self.format = Some(given.value),
             "image-opts" => self.image_opts = true,
             "object" => self.objects.push(given.value),
-            "trace" => self.trace(program, &given.value)?,
+            "trace" => self.warnings.extend(trace::look_at(program, &given.value)?),
             key => self.switches.take(letter(key), &given.value)?,
         }
         Ok(())
-    }
-
-    /// `--trace`: there are no events, but what is asked for is looked at.
-    fn trace(&mut self, program: &str, text: &str) -> Result<(), Ending> {
-        let mut log = None;
-        for (index, part) in text.split(',').enumerate() {
-            let (key, value) = match part.split_once('=') {
-                Some(pair) => pair,
-                None if index == 0 => ("enable", part),
-                None => (part, "on"),
-            };
-            match key {
-                "enable" if value.is_empty() || value.contains('*') => {}
-                "enable" => {
-                    let words = format!("warning: trace event '{value}' does not exist");
-                    self.warnings.push(words);
-                }
-                "events" => {
-                    if let Err(error) = std::fs::File::open(value) {
-                        let words = Error::from(error).errno_text();
-                        return Err(Ending::Said(format!("{program}:{value}: {words}")));
-                    }
-                }
-                "file" => log = Some(value),
-                _ => return Err(Error::caller(format!("Invalid parameter '{key}'")).into()),
-            }
-        }
-        let Some(log) = log else { return Ok(()) };
-        match std::fs::File::create(log) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let words = Error::from(error).errno_text();
-                let words = format!("Error opening logfile {log}: {words}");
-                Err(Error::caller(words).into())
-            }
-        }
     }
 
     fn read(invoked: &str, program: &str, arguments: Vec<String>) -> Result<Self, Ending> {

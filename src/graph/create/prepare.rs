@@ -41,7 +41,8 @@ pub(super) fn prepare(request: &CreateRequest, environment: &Environment) -> Res
         values.set(name, value.clone());
     }
     check_backing(&mut values, request, environment)?;
-    if values.text("size").is_none() {
+    // The greatest number stands for none.
+    if values.text("size").is_none_or(|size| size == "-1") {
         return Err(Error::caller("Image creation needs a size parameter"));
     }
     let header_path = match &request.detached_header {
