@@ -138,13 +138,7 @@ pub fn create_with_data(
             .map_err(|error| error.prefixed("Could not resize image: "))?;
     }
     reserve(file, &layout, options.preallocation)?;
-    write_tables(file, &geometry, &layout).map_err(|error| {
-        error.prefixed(if layout.data.is_empty() {
-            "Could not write refcount table: "
-        } else {
-            "Could not resize image: Allocating clusters failed: "
-        })
-    })?;
+    write_tables(file, &geometry, &layout)?;
     if options.preallocation == Preallocation::Metadata && data.is_none() {
         write_tail(file, &geometry, &layout, size)?;
     }
@@ -154,13 +148,22 @@ pub fn create_with_data(
     if let (Qcow2Encryption::Luks(luks), Some(key), Some(first)) =
         (&options.encryption, key, layout.crypto)
     {
-        let start = layout.offset(first);
-        luks::create_volume(luks, &key, None, &mut |offset, data| {
-            file.write_at(start.plus(offset)?, data)
-                .map_err(|error| error.prefixed("Could not write encryption header: "))
-        })?;
+        write_volume(file, luks, &key, layout.offset(first))?;
     }
     file.flush()
+}
+
+fn write_volume(
+    file: &HostFile,
+    luks: &LuksCreateOptions,
+    key: &Secret,
+    start: HostOffset,
+) -> Result<()> {
+    luks::create_volume(luks, key, None, &mut |offset, data| {
+        file.write_at(start.plus(offset)?, data)
+            .map_err(|error| error.prefixed("Could not write encryption header: "))
+    })?;
+    Ok(())
 }
 
 /// Lets the data file hold `size` bytes. Where its clusters are mapped the last unit is whole, its tail written as
@@ -233,6 +236,16 @@ impl FirstCluster<'_> {
 
 /// Everything behind the first cluster.
 fn write_tables(file: &HostFile, geometry: &Geometry, layout: &Layout) -> Result<()> {
+    put_tables(file, geometry, layout).map_err(|error| {
+        error.prefixed(if layout.data.is_empty() {
+            "Could not write refcount table: "
+        } else {
+            "Could not resize image: Allocating clusters failed: "
+        })
+    })
+}
+
+fn put_tables(file: &HostFile, geometry: &Geometry, layout: &Layout) -> Result<()> {
     let mut writer = RunWriter::new(file);
     for stale in layout.stale_tables() {
         let mut bytes = layout.encode_clusters(&stale.blocks);
