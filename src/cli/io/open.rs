@@ -19,6 +19,16 @@ pub(super) struct OpenImage {
     flags: OpenFlags,
 }
 
+impl OpenImage {
+    /// Whether each write waits for the disk itself.
+    pub(super) const fn writes_through(&self) -> bool {
+        matches!(
+            self.flags.cache,
+            CacheMode::Writethrough | CacheMode::Directsync
+        )
+    }
+}
+
 /// The switches of `open` and of the command line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Switches {
