@@ -218,7 +218,7 @@ fn sweep(bench: &Bench<'_>, operation: &Operation, thorough: bool) -> Tally {
                     break 'passing;
                 }
                 tally.met += 1;
-                if let Some(problem) = judge.problem(&outcome) {
+                if let Some(problem) = judge.problem(&outcome, !once) {
                     let problem = format!("{place}, {fault:?}: {problem}\n  said: {outcome:?}");
                     tally.wrong.push(problem);
                 }

@@ -108,7 +108,7 @@ const ZERO_WRITES: &[Operation] = &[operation(
     "io -c 'write -z 8k 64k' -c 'write -z 1000 100' @",
 )];
 
-const SNAPSHOTS: &[Operation] = &[operation("taking a snapshot", "img snapshot -q -c two @")];
+const SNAPSHOTS: &[Operation] = &[random("taking a snapshot", "img snapshot -q -c two @")];
 
 const SNAPSHOT_USE: &[Operation] = &[
     operation("going back to a snapshot", "img snapshot -q -a one @"),
