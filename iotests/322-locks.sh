@@ -10,24 +10,6 @@
 
 make "$IMAGE" 1M
 image_at "$IMAGE"
-hold() {
-    # Another process has it open until its input ends.
-    : >held
-    mkfifo in
-    "$QEMU_IO" "$@" "${at[@]}" <in >held 2>&1 &
-    holder=$!
-    exec 9>in
-    printf 'length\n' >&9
-    for ((tries = 0; tries < 500; tries++)); do
-        grep -q MiB held && break
-        sleep 0.01
-    done
-}
-let_go() {
-    exec 9>&-
-    wait $holder
-    rm in
-}
 
 tries() {
     img info "${at[@]}"
@@ -54,12 +36,12 @@ tries() {
 }
 
 say "another one writes"
-hold
+hold "${at[@]}"
 tries
 let_go
 
 say "another one reads"
-hold -r
+hold -r "${at[@]}"
 tries
 let_go
 
@@ -67,6 +49,6 @@ say "nobody"
 io -c 'write 0 512' "${at[@]}"
 
 say "create over an image in use"
-hold
+hold "${at[@]}"
 make "$IMAGE" 1M
 let_go

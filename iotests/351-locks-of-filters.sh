@@ -11,24 +11,9 @@
 truncate -s 1M u.raw v.raw
 quiet img create -f qcow2 q.qcow2 1M
 
-# Another process has it open until its input ends.
-hold() {
+held_by() {
     printf '\n-- %s --\n' "$*"
-    : >held
-    mkfifo in
-    "$QEMU_IO" "$@" <in >held 2>&1 &
-    holder=$!
-    exec 9>in
-    printf 'length\n' >&9
-    for ((tries = 0; tries < 500; tries++)); do
-        grep -q MiB held && break
-        sleep 0.01
-    done
-}
-let_go() {
-    exec 9>&-
-    wait $holder
-    rm in
+    hold "$@"
 }
 
 for image in driver=quorum,children.0.driver=raw,children.0.file.filename=u.raw,vote-threshold=1 \
@@ -37,13 +22,13 @@ for image in driver=quorum,children.0.driver=raw,children.0.file.filename=u.raw,
     driver=raw,size=1M,file.filename=u.raw \
     driver=raw,offset=0,file.filename=u.raw \
     driver=copy-on-read,file.driver=raw,file.file.filename=u.raw; do
-    hold --image-opts "$image"
+    held_by --image-opts "$image"
     io -f raw -c 'write 0 512' -c 'truncate 1M' u.raw
     io -r -f raw -c length u.raw
     let_go
 done
 for image in driver=compress,file.driver=qcow2,file.file.filename=q.qcow2 driver=qcow2,file.filename=q.qcow2; do
-    hold --image-opts "$image"
+    held_by --image-opts "$image"
     io -f qcow2 -c 'write 0 512' q.qcow2
     io -r -f qcow2 -c length q.qcow2
     io -r -U -f qcow2 -c length q.qcow2

@@ -12,23 +12,6 @@ secrets=(--object secret,id=one,data=first --object secret,id=two,data=second)
 image=driver=luks,file.filename=$IMAGE,key-secret=one
 quiet img create -f luks "${secrets[@]}" -o key-secret=one,iter-time=10,cipher-alg=aes-128 "$IMAGE" 1M
 
-# Another process has it open until its input ends.
-hold() {
-    mkfifo in
-    "$QEMU_IO" "$@" "${secrets[@]}" --image-opts "$image" <in >held 2>&1 &
-    holder=$!
-    exec 9>in
-    printf 'length\n' >&9
-    for ((tries = 0; tries < 1000; tries++)); do
-        grep -q MiB held && break
-        sleep 0.01
-    done
-}
-let_go() {
-    exec 9>&-
-    wait $holder
-    rm in
-}
 tries() {
     for options in nonsense=1 keyslot=1 state=active state=active,new-secret=two,iter-time=10 state=inactive,keyslot=9; do
         img amend "${secrets[@]}" -o "$options" --image-opts "$image"
@@ -37,11 +20,11 @@ tries() {
 }
 
 say "another one writes"
-hold
+hold "${secrets[@]}" --image-opts "$image"
 tries
 let_go
 say "another one reads"
-hold -r
+hold -r "${secrets[@]}" --image-opts "$image"
 tries
 let_go
 say "nobody has it"

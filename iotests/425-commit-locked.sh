@@ -8,24 +8,6 @@
 
 . "$SUITE_COMMON"
 
-hold() {
-    # Another process has it open until its input ends.
-    mkfifo in
-    "$QEMU_IO" "$@" <in >held 2>&1 &
-    holder=$!
-    exec 9>in
-    printf 'length\n' >&9
-    for ((tries = 0; tries < 500; tries++)); do
-        grep -q MiB held && break
-        sleep 0.01
-    done
-}
-let_go() {
-    exec 9>&-
-    wait $holder
-    rm in
-}
-
 make base 1M
 quiet img create -f "$IMAGE_FORMAT" -b base -F "$IMAGE_FORMAT" "$IMAGE"
 quiet io -f "$IMAGE_FORMAT" -c 'write -P 1 0 64k' "$IMAGE"

@@ -100,6 +100,27 @@ on() {
     io "${arguments[@]}" "${at[@]}"
 }
 
+# Another process that opens an image with qemu-io and keeps it until let_go: hold ARGUMENT…
+hold() {
+    local tries
+    : >held
+    mkfifo in
+    "$QEMU_IO" "$@" <in >held 2>&1 &
+    holder=$!
+    exec 9>in
+    printf 'length\n' >&9
+    for ((tries = 0; tries < 1000; tries++)); do
+        grep -q MiB held && break
+        sleep 0.01
+    done
+}
+
+let_go() {
+    exec 9>&-
+    wait "$holder"
+    rm in
+}
+
 # Length of a file.
 length_of() {
     printf '%s: %d bytes\n' "$1" "$(stat -c %s "$1")"

@@ -294,6 +294,34 @@ fn several_commands_in_a_row() {
     pair.compare("raw", rows.map(|row| with_commands(raw, row)));
 }
 
+/// What the real tool nearly always does: another process that takes the processor away can change the order.
+#[test]
+fn results_of_requests_are_printed_when_a_command_waits_for_a_file() {
+    let Some(pair) = Pair::new() else { return };
+    let rows: [(&str, &[&str]); 7] = [
+        ("raw", &["aio_read 0 512", "read 0 1k"]),
+        (
+            "raw",
+            &["aio_read 0 512", "aio_read 64k 512", "readv 0 1k", "length"],
+        ),
+        ("raw", &["aio_read 0 512", "map", "help quit"]),
+        ("raw", &["aio_write 0 512", "read 0 1k", "help quit"]),
+        ("qcow2", &["aio_read 0 512", "read 64k 1k", "read -q 0 1k"]),
+        ("qcow2", &["write -q 0 64k", "aio_read 0 512", "read 0 1k"]),
+        (
+            "qcow2",
+            &["write -q 0 64k", "aio_read 0 512", "map", "help quit"],
+        ),
+    ];
+    for (format, row) in rows {
+        let (arguments, input) = with_commands(&["-f", format], row);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let tries = (0..6).map(|_| pair.difference(format, &arguments, &input));
+        let differences: Vec<_> = tries.map_while(|difference| difference).collect();
+        assert!(differences.len() < 6, "{}", differences[0]);
+    }
+}
+
 #[test]
 fn a_request_at_a_breakpoint_holds_nothing_else_up() {
     let Some(pair) = Pair::new() else { return };

@@ -98,6 +98,8 @@ pub struct OpenFlags {
     pub unshared: bool,
     /// Cache mode.
     pub cache: CacheMode,
+    /// `aio=native` for the files, unless their options say something else: refused with the page cache.
+    pub native_aio: bool,
     /// Discards reach the file (`discard=unmap`).
     pub discard_unmap: bool,
     /// `qemu-io -s`: writes go to a temporary overlay.

@@ -3,7 +3,7 @@
 //! Who starts requests that another can hold up (at a breakpoint, by mapping the same cluster) can wait until all stand
 //! still, and then knows what happened before what he does next. Elsewhere nothing here has an effect.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -12,6 +12,49 @@ use parking_lot::{Condvar, Mutex};
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Request>>> = const { RefCell::new(None) };
+    static FILE_USE: Cell<FileUse> = const { Cell::new(FileUse { requests: 0, tables: 0 }) };
+}
+
+/// What this thread has asked host files for.
+#[derive(Clone, Copy, Debug)]
+pub struct FileUse {
+    requests: u64,
+    tables: u64,
+}
+
+impl FileUse {
+    /// From now on.
+    pub fn start() -> Self {
+        FILE_USE.get()
+    }
+
+    /// Whether something was read or discarded since.
+    pub fn any(self) -> bool {
+        FILE_USE.get().requests != self.requests
+    }
+
+    /// Whether a table of mappings was read since.
+    pub fn any_table(self) -> bool {
+        FILE_USE.get().tables != self.tables
+    }
+}
+
+/// A host file is about to be read or discarded from.
+pub fn count_file_request() {
+    let used = FILE_USE.get();
+    FILE_USE.set(FileUse {
+        requests: used.requests.wrapping_add(1),
+        ..used
+    });
+}
+
+/// A table of mappings is about to be read.
+pub fn count_table() {
+    let used = FILE_USE.get();
+    FILE_USE.set(FileUse {
+        tables: used.tables.wrapping_add(1),
+        ..used
+    });
 }
 
 #[derive(Default)]

@@ -80,14 +80,9 @@ pub fn run(session: &mut Session, arguments: Vec<String>) -> Outcome {
     let flags = OpenFlags {
         writable: bench.write,
         cache: options.cache,
+        native_aio: options.native,
         ..OpenFlags::default()
     };
-    if options.native && !matches!(options.cache, CacheMode::None | CacheMode::Directsync) {
-        return Err(Failure::words(format!(
-            "Could not open '{name}': aio=native was specified, but it requires cache.direct=on, \
-             which was not specified."
-        )));
-    }
     let node = options.image.open(&name, flags, &environment)?;
     let depth = options.depth;
     session.print(&introduction(&bench, depth));

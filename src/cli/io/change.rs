@@ -11,6 +11,7 @@ use crate::base::limits::MAX_REQUEST_BYTES;
 use crate::base::size::check_node_length;
 use crate::base::{Error, GuestOffset};
 use crate::node::Preallocation;
+use crate::node::progress::FileUse;
 
 pub(super) fn discard(session: &mut Session, words: &[&str]) -> Outcome {
     let (mut machine, mut quiet) = (false, false);
@@ -33,15 +34,20 @@ pub(super) fn discard(session: &mut Session, words: &[&str]) -> Outcome {
     }
     let node = session.node()?;
     let started = Instant::now();
+    let file_use = FileUse::start();
     check_range(node.as_ref(), offset, count)
         .and_then(|()| node.discard(GuestOffset::new(offset), count))
         .map_err(|error| Complaint::Output(format!("discard failed: {}", error.errno_text())))?;
+    let time = started.elapsed();
+    if file_use.any() || node.driver() == "qcow2" {
+        session.settle_short();
+    }
     if !quiet {
         let report = Report {
             verb: "discard",
             offset,
             count,
-            time: started.elapsed(),
+            time,
             machine,
         };
         session.output.print(&report.text());
@@ -78,7 +84,11 @@ pub(super) fn truncate(session: &mut Session, words: &[&str]) -> Outcome {
     // Without an operand the real tool reads the option itself as the length.
     let length = options.operands.first().or(words.get(1));
     let length = number(length.ok_or(Complaint::Usage)?)?;
-    session.settle();
+    match session.node()?.driver() {
+        "qcow2" => session.settle(),
+        "qcow" => {}
+        _ => session.settle_short(),
+    }
     check_node_length(length)?;
     session.node()?.resize(length, mode).map_err(|error| {
         if error.errno() == errno::ENOMEDIUM {

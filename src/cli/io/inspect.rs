@@ -9,6 +9,7 @@ use super::session::{Session, visible_length};
 use super::stats::human_bytes;
 use super::words::number;
 use crate::base::{GuestOffset, Result};
+use crate::node::progress::FileUse;
 use crate::node::{Node, SharedNode};
 
 pub(super) fn length(session: &mut Session, _: &[&str]) -> Outcome {
@@ -45,7 +46,7 @@ pub(super) fn alloc(session: &mut Session, words: &[&str]) -> Outcome {
         None => 512,
     };
     let node = session.node()?;
-    session.settle();
+    let file_use = FileUse::start();
     let end = visible_length(node.as_ref()).map_err(|error| {
         Complaint::Output(format!("is_allocated failed: {}", error.errno_text()))
     })?;
@@ -64,6 +65,7 @@ pub(super) fn alloc(session: &mut Session, words: &[&str]) -> Outcome {
         }
         place += length;
     }
+    session.settle_behind(file_use.any_table());
     session.output.line(&format!(
         "{sum}/{count} bytes allocated at offset {}",
         human_bytes(offset)
@@ -73,7 +75,16 @@ pub(super) fn alloc(session: &mut Session, words: &[&str]) -> Outcome {
 
 pub(super) fn map(session: &mut Session, _: &[&str]) -> Outcome {
     let node = session.node()?;
-    session.settle();
+    let file_use = FileUse::start();
+    let mut text = String::new();
+    let outcome = describe_layout(&node, &mut text);
+    session.settle_behind(file_use.any_table());
+    session.output.print(&text);
+    outcome
+}
+
+/// A line for each stretch, as far as they can be read.
+fn describe_layout(node: &SharedNode, text: &mut String) -> Outcome {
     let end = visible_length(node.as_ref())
         .map_err(|error| Complaint::Report(error.prefixed("Failed to query image length: ")))?;
     let mut place = 0;
@@ -84,7 +95,8 @@ pub(super) fn map(session: &mut Session, _: &[&str]) -> Outcome {
         if length == 0 {
             break;
         }
-        session.output.line(&format!(
+        let _ = writeln!(
+            text,
             "{} ({length:#x}) bytes {} at offset {} ({place:#x})",
             human_bytes(length),
             if is_allocated {
@@ -93,7 +105,7 @@ pub(super) fn map(session: &mut Session, _: &[&str]) -> Outcome {
                 "not allocated"
             },
             human_bytes(place),
-        ));
+        );
         place += length;
     }
     Ok(())

@@ -19,12 +19,20 @@ pub(super) struct OpenImage {
     flags: OpenFlags,
 }
 
+impl OpenImage {
+    /// Whether each write waits for the disk itself.
+    pub(super) const fn writes_through(&self) -> bool {
+        matches!(
+            self.flags.cache,
+            CacheMode::Writethrough | CacheMode::Directsync
+        )
+    }
+}
+
 /// The switches of `open` and of the command line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Switches {
     pub(super) flags: OpenFlags,
-    /// `-k`, `-i native`.
-    native_aio: bool,
 }
 
 impl Switches {
@@ -37,7 +45,6 @@ impl Switches {
                 cache: CacheMode::Writethrough,
                 ..OpenFlags::default()
             },
-            native_aio: false,
         }
     }
 
@@ -51,9 +58,9 @@ impl Switches {
             'n' => self.flags.cache = CacheMode::None,
             't' => self.flags.cache = cache_mode(value)?,
             'd' => self.flags.discard_unmap = discard_mode(value)?,
-            'k' => self.native_aio = true,
+            'k' => self.flags.native_aio = true,
             'i' => {
-                self.native_aio = match value {
+                self.flags.native_aio = match value {
                     "native" => true,
                     "threads" | "io_uring" => false,
                     _ => return Err(Error::caller(format!("Invalid aio option: {value}"))),
@@ -66,12 +73,7 @@ impl Switches {
 
     /// What can't go together, in the words of an open that fails.
     fn refuse_contradiction(self) -> Result<()> {
-        let direct = matches!(self.flags.cache, CacheMode::None | CacheMode::Directsync);
-        if self.native_aio && !direct {
-            Err(Error::caller(
-                "aio=native was specified, but it requires cache.direct=on, which was not specified.",
-            ))
-        } else if self.flags.copy_on_read && !self.flags.writable {
+        if self.flags.copy_on_read && !self.flags.writable {
             Err(Error::caller("Can't use copy-on-read on read-only device"))
         } else {
             Ok(())

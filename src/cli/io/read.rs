@@ -10,6 +10,7 @@ use super::words::{Options, number, pattern};
 use crate::base::limits::MAX_REQUEST_BYTES;
 use crate::base::{GuestOffset, Result};
 use crate::node::SharedNode;
+use crate::node::progress::FileUse;
 
 /// What is in the buffer before anything was read.
 const FILL: u8 = 0xab;
@@ -122,9 +123,11 @@ fn run(session: &mut Session, name: &str, given: &Given, offset: u64, count: u64
     let started = Instant::now();
     let buffer = &mut session.data[..length];
     buffer.fill(FILL);
+    let file_use = FileUse::start();
     fetch(&node, offset, buffer, given)
         .map_err(|error| Complaint::Output(format!("{name} failed: {}", error.errno_text())))?;
     let (text, matches) = given.outcome(offset, &session.data[..length], started);
+    session.settle_behind(file_use.any());
     session.output.print(&text);
     shrink(&mut session.data);
     if matches {

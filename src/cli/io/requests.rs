@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::node::progress::{Board, Request};
+use crate::node::progress::{Board, FileUse, Request};
 
 /// How long nothing has to happen before a request counts as held up by something that can't be seen.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -22,6 +22,7 @@ struct Done {
     number: u64,
     request: Arc<Request>,
     text: Text,
+    loaded_a_table: bool,
 }
 
 /// The requests of one session.
@@ -32,6 +33,8 @@ pub(super) struct Requests {
     next: u64,
     /// Started and not yet printed.
     unprinted: usize,
+    /// One of those waits for the disk itself.
+    synced: bool,
 }
 
 impl Requests {
@@ -43,11 +46,13 @@ impl Requests {
         let request = self.board.begin();
         let done = Arc::clone(&self.done);
         std::thread::spawn(move || {
+            let file_use = FileUse::start();
             let text = request.run(work);
             done.lock().push(Done {
                 number,
                 request: Arc::clone(&request),
                 text,
+                loaded_a_table: file_use.any_table(),
             });
             request.end();
         });
@@ -64,10 +69,26 @@ impl Requests {
         self.unprinted > 0
     }
 
+    /// The one that is started next is only done when the disk itself has it: commands that are short overtake it.
+    pub(super) const fn sync_next(&mut self) {
+        self.synced = true;
+    }
+
+    /// True when what is on its way ends before a command that waits for a file.
+    pub(super) const fn are_short(&self) -> bool {
+        self.pending() && !self.synced
+    }
+
+    /// True when one of those that ended has read a table of mappings: a command that needs the same table waits for it.
+    pub(super) fn loaded_a_table(&self) -> bool {
+        self.done.lock().iter().any(|done| done.loaded_a_table)
+    }
+
     /// The texts of what is done.
     pub(super) fn finished(&mut self) -> Vec<Text> {
         let mut done = std::mem::take(&mut *self.done.lock());
         self.unprinted -= done.len();
+        self.synced &= self.pending();
         done.sort_by_key(|done| (done.request.stage(), std::cmp::Reverse(done.number)));
         let printed = |done: Done| {
             done.request.report();

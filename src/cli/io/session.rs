@@ -141,6 +141,11 @@ impl Session {
         }
     }
 
+    /// Whether each write waits for the disk itself.
+    pub(super) fn writes_through(&self) -> bool {
+        self.image.as_ref().is_some_and(OpenImage::writes_through)
+    }
+
     /// Prints what finished requests have to say.
     pub(super) fn print_finished(&mut self) {
         for text in self.requests.finished() {
@@ -154,6 +159,20 @@ impl Session {
             for text in self.requests.settled() {
                 self.output.print(&text);
             }
+        }
+    }
+
+    /// The same in a command that may have `waited` for a file, or for a table that one of those requests read.
+    pub(super) fn settle_behind(&mut self, waited: bool) {
+        if waited || self.requests.loaded_a_table() {
+            self.settle_short();
+        }
+    }
+
+    /// The same in a command that waited only for a short while, for a file.
+    pub(super) fn settle_short(&mut self) {
+        if self.requests.are_short() {
+            self.settle();
         }
     }
 

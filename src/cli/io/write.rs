@@ -195,8 +195,14 @@ fn run(session: &mut Session, name: &str, given: &Given, offset: u64, count: u64
     let node = session.node()?;
     let length = usize::try_from(count).map_err(|_| Complaint::Usage)?;
     fill(&mut session.data, length, given)?;
-    // The real tool's event loop runs while this command writes.
-    session.settle();
+    // The real tool's event loop runs while this command writes, not where it is refused.
+    match node.driver() {
+        "qcow2" if given.zero => session.settle_short(),
+        "qcow2" => session.settle(),
+        _ if given.compressed => {}
+        "qcow" | "luks" if !given.zero => session.settle_short(),
+        _ => session.settle(),
+    }
     let started = Instant::now();
     given
         .store(&node, offset, count, &mut session.data)
@@ -275,6 +281,9 @@ pub(super) fn aio_write(session: &mut Session, words: &[&str]) -> Outcome {
     fill(&mut data, length, &given)?;
     if session.copy_on_read {
         session.settle();
+    }
+    if given.force_access || session.writes_through() {
+        session.requests.sync_next();
     }
     session.requests.start(move || {
         let started = Instant::now();

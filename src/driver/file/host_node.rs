@@ -8,7 +8,10 @@ use parking_lot::{Mutex, RwLock};
 use super::{FileOptions, Locking, direct};
 use crate::base::error::errno;
 use crate::base::{Error, GuestOffset, Result};
-use crate::node::{Access, Extent, ImageInfo, Node, Permissions, Preallocation, ZeroFlags};
+use crate::node::progress::{count_file_request, count_table};
+use crate::node::{
+    Access, DebugEvent, Extent, ImageInfo, Node, Permissions, Preallocation, ZeroFlags,
+};
 
 /// A host file or block device.
 #[derive(Debug)]
@@ -141,6 +144,7 @@ impl Node for File {
     }
 
     fn read_at(&self, offset: GuestOffset, buffer: &mut [u8]) -> Result<()> {
+        count_file_request();
         Self::check_range(offset, buffer.len() as u64)?;
         if self.options.direct {
             return direct::read(&self.handle, offset.bytes(), buffer);
@@ -184,6 +188,7 @@ impl Node for File {
 
     fn discard(&self, offset: GuestOffset, length: u64) -> Result<()> {
         self.check_writable()?;
+        count_file_request();
         if !self.options.discard {
             return Ok(());
         }
@@ -235,6 +240,12 @@ impl Node for File {
         let blocks = self.handle.metadata().ok()?.blocks();
         // st_blocks counts 512-byte units whatever the file system's block size.
         blocks.checked_mul(512)
+    }
+
+    fn debug_event(&self, event: DebugEvent) {
+        if event == DebugEvent::L2Load {
+            count_table();
+        }
     }
 
     fn set_access(&self, access: Access) -> Result<()> {

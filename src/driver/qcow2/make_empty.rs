@@ -51,12 +51,25 @@ impl Metadata {
     /// Lays the image out like a new one. From the dirty bit on, a crash leaves an empty image whose refcounts a
     /// repair makes anew.
     fn start_anew(&mut self, l1_clusters: u64) -> Result<()> {
-        let cluster_size = self.geometry.cluster_size();
         self.file.debug_event(DebugEvent::EmptyImagePrepare);
         self.leave_caches()?;
         self.header.incompatible |= IncompatibleFeatures::DIRTY;
         self.write_incompatible_features()?;
         self.file.flush()?;
+        let laid_out = self.lay_out_anew(l1_clusters);
+        if laid_out.is_err() {
+            // The dirty bit has to stay: nothing is written any more, by close least of all.
+            self.dead = true;
+            return laid_out;
+        }
+        if !self.lazy_refcounts {
+            self.mark_clean()?;
+        }
+        Ok(())
+    }
+
+    fn lay_out_anew(&mut self, l1_clusters: u64) -> Result<()> {
+        let cluster_size = self.geometry.cluster_size();
         self.l1.fill(L1Entry::EMPTY);
         self.write_whole_l1()?;
         self.file.flush()?;
@@ -91,11 +104,7 @@ impl Metadata {
         }
         self.free_index = HostCluster::new(0);
         self.rebuild_overlap_index();
-        self.file.resize(end * cluster_size, Preallocation::Off)?;
-        if !self.lazy_refcounts {
-            self.mark_clean()?;
-        }
-        Ok(())
+        self.file.resize(end * cluster_size, Preallocation::Off)
     }
 }
 

@@ -297,10 +297,9 @@ impl Metadata {
             }
         };
         self.rebuild_overlap_index();
-        self.lower_tree(&old, FreeReason::Snapshot)?;
-        self.fix_copied_flags(&old)?;
-        self.fix_active_copied_flags()?;
-        self.flush()
+        let lowered = self.lower_tree(&old, FreeReason::Snapshot);
+        let stored = lowered.and_then(|()| self.store_copied_flags(&old));
+        stored.inspect_err(|error| self.mend_copied_flags(&old, error))
     }
 
     /// Writes a snapshot's entries over the active ones; gives the old ones.
@@ -333,15 +332,32 @@ impl Metadata {
         self.leave_caches()?;
         self.store_snapshots(snapshots)
             .map_err(|error| error.prefixed("Failed to remove snapshot from snapshot list: "))?;
-        self.lower_tree(&l1, FreeReason::Snapshot)
-            .map_err(|error| error.prefixed("Failed to free the cluster and L1 table: "))?;
+        if let Err(error) = self.lower_tree(&l1, FreeReason::Snapshot) {
+            self.mend_copied_flags(&l1, &error);
+            return Err(error.prefixed("Failed to free the cluster and L1 table: "));
+        }
         let first = self.geometry.host_cluster(snapshot.l1_offset);
         let clusters = self.clusters_of(u64::from(snapshot.l1_entries) * 8);
         self.free_clusters(first, clusters, FreeReason::Snapshot);
-        self.fix_copied_flags(&l1)
-            .and_then(|_| self.fix_active_copied_flags())
-            .and_then(|()| self.flush())
-            .map_err(|error| error.prefixed("Failed to update snapshot status in disk: "))
+        self.store_copied_flags(&l1).map_err(|error| {
+            self.mend_copied_flags(&l1, &error);
+            error.prefixed("Failed to update snapshot status in disk: ")
+        })
+    }
+
+    /// Makes COPIED mean "counted exactly once" in what `l1` reaches and in the active tables, on the disk.
+    fn store_copied_flags(&mut self, l1: &[L1Entry]) -> Result<()> {
+        self.fix_copied_flags(l1)?;
+        self.fix_active_copied_flags()?;
+        self.flush()
+    }
+
+    /// After a request that failed, the flags still have to fit the counts that were changed before: as far as the disk
+    /// takes it. Damaged tables are left alone.
+    fn mend_copied_flags(&mut self, l1: &[L1Entry], error: &Error) {
+        if error.errno() != errno::EINVAL && !self.dead {
+            let _ = self.store_copied_flags(l1);
+        }
     }
 }
 

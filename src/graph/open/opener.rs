@@ -32,6 +32,7 @@ pub(super) struct NodeFlags {
     pub(super) force_share: bool,
     pub(super) direct: bool,
     pub(super) no_flush: bool,
+    pub(super) native_aio: bool,
     pub(super) discard: bool,
     /// The layer that many steps below is opened for writing; 0: none.
     pub(super) writable_backing: usize,
@@ -57,6 +58,7 @@ impl NodeFlags {
             force_share: flags.force_share,
             direct: matches!(flags.cache, CacheMode::None | CacheMode::Directsync),
             no_flush: flags.cache == CacheMode::Unsafe,
+            native_aio: flags.native_aio,
             discard: flags.discard_unmap,
             writable_backing: flags.writable_backing,
             zeroes: None,
@@ -161,7 +163,16 @@ impl<'a> Opener<'a> {
             request.name = None;
         }
         let name = self.take_name(&mut request.tree)?;
+        let wanted = flags.writable;
         take_common(&mut request.tree, &mut flags)?;
+        let opened = self.open_driver(request, flags, access)?;
+        if wanted && !flags.writable {
+            return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
+        }
+        Ok((opened, name))
+    }
+
+    fn open_driver(&self, mut request: Request, flags: NodeFlags, access: Access) -> Result<Layer> {
         let driver = match request.tree.lookup("driver") {
             Some(serde_json::Value::String(_)) => request.tree.take_text("driver"),
             _ => None,
@@ -170,30 +181,27 @@ impl<'a> Opener<'a> {
             if let Some(node) = self.open_filter(driver, &mut request, flags)? {
                 node.set_access(access)?;
                 let backing = BackingOptions::nothing();
-                let layer = Layer {
+                return Ok(Layer {
                     node,
                     backing,
                     flags,
-                };
-                return Ok((layer, name));
+                });
             }
             if let Some(kind) = protocol::Protocol::by_name(driver) {
                 let node = protocol::open(kind, request, flags)?;
                 node.set_access(access)?;
                 let backing = BackingOptions::nothing();
-                let layer = Layer {
+                return Ok(Layer {
                     node,
                     backing,
                     flags,
-                };
-                return Ok((layer, name));
+                });
             }
             if formats::Format::by_name(driver).is_none() {
                 return Err(Error::caller(format!("Unknown driver '{driver}'")));
             }
         }
-        let layer = self.open_format(driver.as_deref(), request, flags, access)?;
-        Ok((layer, name))
+        self.open_format(driver.as_deref(), request, flags, access)
     }
 
     fn open_format(
@@ -427,9 +435,8 @@ fn take_common(tree: &mut OptionTree, flags: &mut NodeFlags) -> Result<()> {
         flags.force_share = true;
     }
     match tree.take_switch("read-only")? {
-        Some(true) if flags.writable => {
-            return Err(Error::caller("Block node is read-only").with_errno(errno::EACCES));
-        }
+        // Who wants to write is told so once it is open.
+        Some(true) => flags.writable = false,
         Some(false) if !flags.storage => flags.writable = true,
         _ => {}
     }

@@ -192,11 +192,8 @@ fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<
         _ => Locking::Auto,
     };
     // How the real tools do their I/O has no meaning here; the words are checked all the same.
-    if tree.take_choice("aio", &["threads", "native", "io_uring"])? == Some(1) && !flags.direct {
-        return Err(Error::caller(
-            "aio=native was specified, but it requires cache.direct=on, which was not specified.",
-        ));
-    }
+    let aio = tree.take_choice("aio", &["threads", "native", "io_uring"])?;
+    let native = aio.map_or(flags.native_aio, |choice| choice == 1);
     tree.take_number("aio-max-batch")?;
     tree.take_switch("drop-cache")?;
     tree.take_switch("x-check-cache-dropped")?;
@@ -216,6 +213,11 @@ fn open_file(kind: Protocol, tree: &mut OptionTree, flags: NodeFlags) -> Result<
     let file = File::open(&filename, options).map_err(|error| with_words(error, &filename))?;
     if kind == Protocol::HostDevice && !file.is_device() {
         return Err(no_device(&filename));
+    }
+    if native && !flags.direct {
+        return Err(Error::caller(
+            "aio=native was specified, but it requires cache.direct=on, which was not specified.",
+        ));
     }
     Ok(Arc::new(file))
 }
