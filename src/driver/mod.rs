@@ -19,6 +19,8 @@ pub mod qcow1;
 pub mod qcow2;
 pub mod quorum;
 pub mod raw;
+#[cfg(test)]
+mod recorder;
 pub mod run_writer;
 pub mod scratch;
 pub mod throttle;

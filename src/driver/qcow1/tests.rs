@@ -1,6 +1,7 @@
 //! Against files the real tool wrote, and hand-made images that it mistreats.
 
 mod broken;
+mod crash;
 mod iv;
 mod real;
 mod writing;

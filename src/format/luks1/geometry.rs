@@ -39,9 +39,4 @@ impl Geometry {
     pub const fn payload_sector(self) -> u32 {
         self.slot_sector(SLOT_COUNT as u32)
     }
-
-    /// Bytes of the whole header area.
-    pub const fn header_area_bytes(self) -> u64 {
-        self.payload_sector() as u64 * 512
-    }
 }

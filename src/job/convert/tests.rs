@@ -3,8 +3,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::crypto::secret::Secret;
 use crate::driver::memory::Memory;
+use crate::driver::qcow2::create::{Qcow2CreateOptions, create};
+use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
 use crate::job::progress::Silent;
+use crate::node::{HostFile, Node as _};
 
 fn settings() -> Settings {
     Settings {
@@ -111,4 +115,52 @@ fn a_worker_that_panics_does_not_keep_the_others_waiting() {
     });
     assert!(ends.0);
     assert!(ends.1.expect("the second does not panic").is_err());
+}
+
+/// An image with these clusters of one sector in it.
+fn with_sectors(sectors: &[u64]) -> SharedNode {
+    let file: SharedNode = Arc::new(Memory::new(Vec::new(), 1 << 24));
+    let host = HostFile::new(file);
+    let options = Qcow2CreateOptions {
+        size: 16384,
+        cluster_size: 512,
+        ..Qcow2CreateOptions::default()
+    };
+    create(&host, &options, &|| Ok(Secret::new(Vec::new()))).expect("creates");
+    let options = Qcow2OpenOptions {
+        writable: true,
+        ..Qcow2OpenOptions::default()
+    };
+    let image = Qcow2::open(host, &options).expect("opens");
+    for sector in sectors {
+        image
+            .write_at(GuestOffset::new(sector * 512), &[1; 512])
+            .expect("writes");
+    }
+    image
+}
+
+/// What is compressed goes cluster by cluster, whatever the source's extents: one with a bit of data in it is data.
+#[test]
+fn pieces_to_compress_are_whole_clusters() {
+    let node = with_sectors(&[1, 17]);
+    let sources = Sources::join(&[node]).expect("sources join");
+    let target: SharedNode = Arc::new(Memory::new(Vec::new(), 1 << 20));
+    let settings = Settings {
+        compressed_cluster: Some(4096),
+        ..settings()
+    };
+    let conversion = Conversion {
+        sources: &sources,
+        target: &target,
+        settings: &settings,
+        progress: &Silent,
+        salvaged: &|_, _, _| {},
+    };
+    let mut plan = super::plan::Plan::new(&conversion, 4096);
+    let mut pieces = Vec::new();
+    while let Some(piece) = plan.next().expect("plans") {
+        pieces.push((piece.offset.bytes(), piece.length));
+    }
+    assert_eq!(pieces, [(0, 4096), (8192, 4096)]);
 }

@@ -74,3 +74,47 @@ fn making_an_image_empty_shows_the_backing_node_again() {
         .unwrap();
     assert_eq!(read[..512], [9; 512]);
 }
+
+/// Every part of whole sectors of a cluster: over data (compressed, so that the write goes to a new place), over the
+/// backing file, encrypted and not.
+#[test]
+fn whatever_part_is_written_the_rest_of_its_cluster_is_kept() {
+    for (key, backed) in [
+        (None, false),
+        (None, true),
+        (Some("pw"), false),
+        (Some("pw"), true),
+    ] {
+        for first in 0..8 {
+            for end in first + 1..=8 {
+                let fixture = open_bytes(created(16_384, None, key), key).unwrap();
+                let mut expected = vec![0; 16_384];
+                if backed {
+                    let base = Arc::new(Memory::new(vec![0x42; 16_384], 1 << 20));
+                    fixture.image.set_backing(Some(base)).unwrap();
+                    expected.fill(0x42);
+                }
+                let image = &fixture.image;
+                image
+                    .write_compressed(GuestOffset::new(4096), &[7; 4096])
+                    .unwrap();
+                expected[4096..8192].fill(7);
+                for cluster in [4096, 8192] {
+                    let (start, stop) = (cluster + first * 512, cluster + end * 512);
+                    expected[start..stop].fill(9);
+                    let data = &expected[start..stop];
+                    image
+                        .write_at(GuestOffset::new(start as u64), data)
+                        .unwrap();
+                }
+                let mut read = vec![0; 16_384];
+                image.read_at(GuestOffset::ZERO, &mut read).unwrap();
+                let differs = (0..read.len()).find(|&at| read[at] != expected[at]);
+                assert_eq!(
+                    differs, None,
+                    "{key:?}, backed: {backed}, sectors {first}..{end}"
+                );
+            }
+        }
+    }
+}

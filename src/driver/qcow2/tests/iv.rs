@@ -452,3 +452,43 @@ fn the_mutant_that_takes_the_guest_sector_is_caught() {
     assert!(verdict.is_err_and(|why| why.contains("is not encrypted under sector")));
     assert_eq!(judge_history(Kind::Luks, &ONE_REWRITE), Ok(()));
 }
+
+#[test]
+fn any_part_of_an_encrypted_cluster_can_be_read() {
+    let file: SharedNode = Arc::new(Memory::new(Vec::new(), 1 << 24));
+    let options = Qcow2CreateOptions {
+        size: DISK as u64,
+        cluster_size: CLUSTER as u64,
+        encryption: Qcow2Encryption::Aes,
+        ..Qcow2CreateOptions::default()
+    };
+    let secret = || Secret::new(b"open sesame".to_vec());
+    create(
+        &HostFile::new(Arc::clone(&file)),
+        &options,
+        &|| Ok(secret()),
+    )
+    .unwrap();
+    let options = Qcow2OpenOptions {
+        writable: true,
+        key: Some(secret()),
+        ..Qcow2OpenOptions::default()
+    };
+    let image = Qcow2::open(HostFile::new(file), &options).unwrap();
+    let disk: Vec<u8> = (0..=250).cycle().take(2 * CLUSTER).collect();
+    image.write_at(GuestOffset::ZERO, &disk).unwrap();
+    for (start, end) in [
+        (100, 200),
+        (0, 700),
+        (512, 1000),
+        (700, 1536),
+        (1, 8191),
+        (4000, 4200),
+    ] {
+        let mut part = vec![0; end - start];
+        image
+            .read_at(GuestOffset::new(start as u64), &mut part)
+            .unwrap();
+        assert_eq!(part, disk[start..end], "{start}..{end}");
+    }
+}

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::super::create::{Qcow2CreateOptions, Qcow2Encryption, create};
 use super::super::{Qcow2, Qcow2OpenOptions};
-use super::crash::{Event, Recorder};
 use crate::base::GuestOffset;
 use crate::crypto::secret::{Secret, SecretStore};
 use crate::crypto::{CipherAlgorithm, CipherMode};
 use crate::driver::luks::LuksCreateOptions;
 use crate::driver::memory::Memory;
+use crate::driver::recorder::{Event, Recorder};
 use crate::node::{AmendRequest, HostFile, KeySlotChange, Node, SharedNode};
 
 const CLUSTER: usize = 4096;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::create::{Qcow2CreateOptions, create};
 use super::super::{Qcow2, Qcow2OpenOptions};
 use super::Dice;
-use super::crash::{Event, Recorder};
 use crate::base::GuestOffset;
 use crate::driver::memory::Memory;
+use crate::driver::recorder::{Event, Recorder};
 use crate::node::{HostFile, Node, Repair, SnapshotRequest};
 
 const CLUSTER: u64 = 512;

@@ -35,6 +35,7 @@ fn what_is_written_is_read() {
     // luks1 §3, the row of 64-byte keys.
     assert_eq!(header.payload_offset(), 2_068_480);
     assert_eq!(header.slots[1].material_sector, 512);
+    assert_eq!(header.slots[1].material_offset(), 512 * 512);
 }
 
 #[test]

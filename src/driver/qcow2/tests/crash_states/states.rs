@@ -6,10 +6,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::RangeInclusive;
 
 use super::super::Dice;
-use super::super::crash::Event;
 use super::workload::History;
 use crate::base::GuestOffset;
 use crate::driver::memory::Memory;
+use crate::driver::recorder::Event;
 use crate::node::Node as _;
 
 const SECTOR: usize = 512;

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::super::crash::{Event, Recorder};
 use crate::base::{GuestOffset, IvSector};
 use crate::crypto::cipher::{Direction, IvObserver};
 use crate::crypto::secret::Secret;
@@ -13,6 +12,7 @@ use crate::driver::memory::Memory;
 use crate::driver::qcow2::create::{Qcow2CreateOptions, Qcow2Encryption, create};
 use crate::driver::qcow2::testing::{Operation, SnapshotStep};
 use crate::driver::qcow2::{Qcow2, Qcow2OpenOptions};
+use crate::driver::recorder::{Event, Recorder};
 use crate::node::{HostFile, Node, SharedNode};
 
 /// Kinds of image.
