@@ -200,7 +200,8 @@ fn unexpected(name: &str) -> Error {
     }
 }
 
-fn check_identifier(id: &str) -> Result<()> {
+/// Refuses what can't be the `id` of an object or of a list of options.
+pub fn check_identifier(id: &str) -> Result<()> {
     let mut characters = id.chars();
     let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())
         && characters.all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));

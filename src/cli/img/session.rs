@@ -9,7 +9,7 @@ use super::images::Operand;
 use crate::base::Error;
 use crate::cli::output;
 use crate::crypto::secret::SecretStore;
-use crate::graph::objects::ThrottleGroups;
+use crate::graph::objects::{ThrottleGroups, check_identifier};
 use crate::graph::options::parse_options;
 use crate::graph::{CacheMode, Environment, ImageArgument, OpenFlags, add_object};
 use crate::node::notice::{LAST, NO_NEWLINE, carries_program_name};
@@ -273,6 +273,9 @@ pub fn image_argument(
 ) -> Result<ImageArgument, Failure> {
     if image_opts {
         let parsed = parse_options(name, Some("file"));
+        if let Some(id) = &parsed.identifier {
+            check_identifier(id)?;
+        }
         for warning in &parsed.warnings {
             environment.notices.say(warning);
         }
