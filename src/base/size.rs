@@ -246,11 +246,18 @@ pub fn signed_number(value: &str) -> Option<i64> {
     i64::try_from(if negative { -number } else { number }).ok()
 }
 
+/// The fact behind the words of [`check_node_length`], for callers that would explain "File too large" themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("longer than any disk")]
+pub struct LongerThanAnyDisk;
+
 /// Refuses a length that no disk can have, in the real tool's words.
 pub fn check_node_length(length: u64) -> Result<(), Error> {
     if length > MAX_NODE_BYTES {
         let words = format!("offset({length}) exceeds maximum({MAX_NODE_BYTES})");
-        return Err(Error::caller(words).with_errno(errno::EFBIG));
+        return Err(Error::caller(words)
+            .with_errno(errno::EFBIG)
+            .with_source(LongerThanAnyDisk));
     }
     Ok(())
 }

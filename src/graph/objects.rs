@@ -200,7 +200,7 @@ fn unexpected(name: &str) -> Error {
     }
 }
 
-/// Names of objects and of option lists.
+/// Refuses what can't be the `id` of an object or of a list of options.
 pub fn check_identifier(id: &str) -> Result<()> {
     let mut characters = id.chars();
     let well_formed = characters.next().is_some_and(|c| c.is_ascii_alphabetic())

@@ -273,11 +273,11 @@ pub fn image_argument(
 ) -> Result<ImageArgument, Failure> {
     if image_opts {
         let parsed = parse_options(name, Some("file"));
+        if let Some(id) = &parsed.identifier {
+            check_identifier(id)?;
+        }
         for warning in &parsed.warnings {
             environment.notices.say(warning);
-        }
-        if let Some(serde_json::Value::String(id)) = parsed.tree.lookup("id") {
-            check_identifier(id)?;
         }
         return Ok(ImageArgument::Options(parsed.tree));
     }

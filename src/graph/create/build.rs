@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Prepared, encrypted_zeros};
 use crate::base::error::errno;
-use crate::base::size::check_node_length;
+use crate::base::size::{LongerThanAnyDisk, check_node_length};
 use crate::base::{Error, GuestOffset, HostOffset, Result};
 use crate::crypto::secret::Secret;
 use crate::driver::file::{File, FileOptions};
@@ -152,7 +152,8 @@ impl Attributes {
 /// What `create` says in place of "File too large".
 pub(super) fn explain_size(error: Error, format: &str) -> Error {
     // Where the file itself can't be that long, the words of the file say so.
-    let told = error.to_string().contains("exceeds maximum(");
+    let fact = std::error::Error::source(&error);
+    let told = matches!(fact, Some(fact) if fact.is::<LongerThanAnyDisk>());
     if error.errno() != errno::EFBIG || format == "luks" || told {
         return error;
     }

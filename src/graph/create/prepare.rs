@@ -18,12 +18,7 @@ pub(super) fn prepare(request: &CreateRequest, environment: &Environment) -> Res
     // An identifier of the list itself: every list may have one, nobody asks for it.
     given.take("id");
     let mut values = Values::parse(&options, &given)?;
-    if let Some(size) = request.size {
-        if values.text("size").is_some() {
-            return Err(Error::caller("The image size must be specified only once"));
-        }
-        values.set("size", signed(size));
-    }
+    values.take_size(request.size)?;
     for (name, value, what) in [
         ("backing_file", &request.backing_file, "Backing file"),
         (
@@ -41,8 +36,7 @@ pub(super) fn prepare(request: &CreateRequest, environment: &Environment) -> Res
         values.set(name, value.clone());
     }
     check_backing(&mut values, request, environment)?;
-    // The greatest number stands for none.
-    if values.text("size").is_none_or(|size| size == "-1") {
+    if values.text("size").is_none() {
         return Err(Error::caller("Image creation needs a size parameter"));
     }
     let header_path = match &request.detached_header {
@@ -113,6 +107,26 @@ impl Values {
             values.set(name, checked(option, value)?);
         }
         Ok(values)
+    }
+
+    /// The size that was given beside the options.
+    fn take_size(&mut self, given: Option<u64>) -> Result<()> {
+        // 2^64-1 is -1 as a signed number, which in the real tool means that no size was given.
+        match given.filter(|size| *size != u64::MAX) {
+            Some(_) if self.text("size").is_some() => {
+                Err(Error::caller("The image size must be specified only once"))
+            }
+            Some(size) => {
+                self.set("size", signed(size));
+                Ok(())
+            }
+            None => {
+                self.0.retain(|(name, text)| {
+                    name != "size" || (text != "-1" && text.parse() != Ok(u64::MAX))
+                });
+                Ok(())
+            }
+        }
     }
 
     fn set(&mut self, name: &str, value: String) {

@@ -11,6 +11,8 @@ pub struct Parsed {
     pub warnings: Vec<String>,
     /// `help` or `?` was among them.
     pub help: bool,
+    /// The first `id`: it names the list itself.
+    pub identifier: Option<String>,
 }
 
 /// Parses `text`; a first value without a name belongs to `implied`.
@@ -33,6 +35,9 @@ pub fn parse_options(text: &str, implied: Option<&str>) -> Parsed {
         } else if has_value {
             let (name, value) = (&rest[..name_length], &rest[name_length + 1..]);
             let (value, after) = split_value(value);
+            if name == "id" && parsed.identifier.is_none() {
+                parsed.identifier = Some(value.clone());
+            }
             parsed.tree.set(name, value);
             rest = after;
         } else {
