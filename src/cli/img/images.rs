@@ -81,10 +81,26 @@ pub fn workers() -> usize {
         .clamp(2, 16)
 }
 
+/// Whether `name` means a file beside the one that names it.
+fn is_relative(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('/') && !name.contains(':')
+}
+
+/// Refuses a name that is relative to an overlay which has no file name of its own.
+pub fn check_beside(overlay: &SharedNode, name: &str) -> Result<(), Failure> {
+    let of = overlay.filename();
+    if is_relative(name) && of.starts_with("json:") {
+        return Err(Failure::words(format!(
+            "Could not resolve backing filename: Cannot use relative backing file names for '{of}'"
+        )));
+    }
+    Ok(())
+}
+
 /// `name` as an overlay's header would mean it: relative to the directory of the overlay.
 pub fn beside(overlay: &SharedNode, name: &str) -> String {
     let of = overlay.filename();
-    if name.is_empty() || name.starts_with('/') || name.contains(':') || of.starts_with("json:") {
+    if !is_relative(name) || of.starts_with("json:") {
         return name.to_owned();
     }
     match of.rfind('/') {

@@ -161,6 +161,7 @@ fn copy_differences(
     let new_backing = if name.is_empty() {
         None
     } else {
+        images::check_beside(top, name)?;
         let image = ImageArgument::File {
             name: images::beside(top, name),
             format: options.backing_format.clone(),
