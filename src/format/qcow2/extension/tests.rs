@@ -119,3 +119,42 @@ fn a_cluster_without_room_has_no_space() {
     assert_eq!(encode(376).unwrap().len(), 512);
     assert_eq!(encode(377), Err(HeaderError::NoSpace));
 }
+
+#[test]
+fn a_data_file_has_the_name_up_to_its_nul() {
+    let bytes = cluster(0, 0, &extension(DATA_FILE, b"disk.data\0rest"));
+    let (extensions, outcome) = parse(&bytes);
+    assert!(outcome.is_ok());
+    assert_eq!(extensions.data_file.as_deref(), Some(&b"disk.data"[..]));
+    assert!(extensions.unknown.is_empty());
+}
+
+/// The pieces that a reader asks for one after the other, starting with the bare header.
+fn pieces(bytes: &[u8]) -> Vec<usize> {
+    let header = Header::parse(bytes).unwrap();
+    let mut known = START;
+    let mut asked = Vec::new();
+    while let Some(needed) = bytes_needed(&bytes[..known], &header, bytes.len()) {
+        assert!(needed > known && needed <= bytes.len());
+        asked.push(needed);
+        known = needed;
+    }
+    asked
+}
+
+#[test]
+fn so_much_of_the_first_cluster_is_asked_for_as_there_is_to_read() {
+    // The end alone: eight bytes.
+    assert_eq!(pieces(&cluster(0, 0, &[])), [START + 8]);
+    // One of twelve bytes: its head; then what it holds, padded, and the next head.
+    let one = extension(DATA_FILE, b"twelve bytes");
+    assert_eq!(pieces(&cluster(0, 0, &one)), [START + 8, START + 32]);
+    // A backing name behind the extensions is asked for at once; extensions end where it starts.
+    let start = u64::try_from(START).unwrap();
+    assert_eq!(pieces(&cluster(0, start + 8, &[])), [START + 11]);
+    assert_eq!(pieces(&cluster(0, start, &one)), [START + 3]);
+    // What is too large is not read.
+    let mut large = extension(DATA_FILE, b"");
+    large[4..8].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert_eq!(pieces(&cluster(0, 0, &large)), [START + 8]);
+}
