@@ -54,7 +54,7 @@ for prototype in plain two extended overlay; do
     over $prototype.qcow2 'aio_write -P 2 60k 8k' 'sleep 20' 'read -v 64k 16'
 done
 say "a chain of writes that wait for each other"
-over plain.qcow2 'break write_aio B' 'aio_write -P 2 4k 4k' 'resume A' 'wait_break B' 'aio_write -P 3 8k 4k' 'read -v 4096 16' 'resume B' aio_flush \
+over plain.qcow2 'break write_aio B' 'aio_write -P 2 4k 4k' 'resume A' 'wait_break B' 'sleep 20' 'aio_write -P 3 8k 4k' 'read -v 4096 16' 'resume B' aio_flush \
     'break write_aio A' 'aio_write -P 9 128k 4k' 'wait_break A'
 say "the part before the cluster is written first"
 cp plain.qcow2 "$IMAGE"
