@@ -37,7 +37,9 @@ fn main() -> ExitCode {
             assert_eq!(subject.kind, SubjectKind::RealTools);
             good &= run(program, "qemu=auto", &chosen);
         }
-        Err(error) => println!("the suite on the real tools: skipped({error})"),
+        Err(error) => println!(
+            "the suite on the real tools, and every test that compares with them: skipped({error})"
+        ),
     }
     if good {
         ExitCode::SUCCESS
