@@ -75,15 +75,16 @@ impl Turn for Place<'_> {
         if !self.ordered || self.passed {
             return Ok(());
         }
-        let mut state = self.queue.state.lock();
+        let queue = self.queue;
+        let mut state = queue.state.lock();
         while state.current != self.ticket && !state.called_off {
-            self.queue.moved.wait(&mut state);
+            queue.moved.wait(&mut state);
         }
-        if state.called_off {
-            Err(Error::eio())
-        } else {
-            Ok(())
+        if state.current == self.ticket {
+            return Ok(());
         }
+        self.called_off = true;
+        Err(Error::eio())
     }
 
     fn pass(&mut self) {

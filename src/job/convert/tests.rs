@@ -164,3 +164,14 @@ fn pieces_to_compress_are_whole_clusters() {
     }
     assert_eq!(pieces, [(0, 4096), (8192, 4096)]);
 }
+
+#[test]
+fn whose_turn_it_is_finishes_and_who_waits_is_called_off() {
+    use crate::node::Turn as _;
+    let queue = super::queue::Queue::default();
+    queue.call_off();
+    let mut first = queue.place(0, true);
+    assert!(first.wait().is_ok() && !first.called_off());
+    let mut second = queue.place(1, true);
+    assert!(second.wait().is_err() && second.called_off());
+}
